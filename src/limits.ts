@@ -1,0 +1,70 @@
+/**
+ * Every limit on what an attacker could make grow, in one place. Each is far above what real signatures need.
+ *
+ * @module
+ */
+
+/** Bytes of one bundle file. Bundles with large SBOM attestations of 100 MB exist. */
+export const MAX_BUNDLE_BYTES = 128 * 1024 * 1024;
+/** Bundles in one JSON Lines file. */
+export const MAX_BUNDLES = 1024;
+/** Bytes of a trusted root or signing config. */
+export const MAX_TRUST_FILE_BYTES = 4 * 1024 * 1024;
+/** Bytes of a public key file. */
+export const MAX_KEY_FILE_BYTES = 64 * 1024;
+/** Nesting of objects and arrays in JSON. */
+export const MAX_JSON_DEPTH = 128;
+/** Nesting of constructed values in DER. */
+export const MAX_DER_DEPTH = 32;
+/** Bytes of one certificate. */
+export const MAX_CERTIFICATE_BYTES = 64 * 1024;
+/** Extensions of one certificate. */
+export const MAX_CERTIFICATE_EXTENSIONS = 128;
+/** Names in one subject alternative name extension. */
+export const MAX_SUBJECT_ALTERNATIVE_NAMES = 64;
+/** Subtrees in a name constraints extension. */
+export const MAX_NAME_CONSTRAINTS = 128;
+/** Certificates that a bundle or a timestamp token may bring. */
+export const MAX_CHAIN_CERTIFICATES = 16;
+/** Certificates in a path, from leaf to trust anchor. */
+export const MAX_PATH_LENGTH = 10;
+/** Signature checks while searching for one certificate path. */
+export const MAX_PATH_SIGNATURE_CHECKS = 100;
+/** Signed certificate timestamps in one certificate. */
+export const MAX_SCTS = 32;
+/** Bytes of a signed certificate timestamp in a file of its own. */
+export const MAX_DETACHED_SCT_BYTES = 64 * 1024;
+/** Log entries in one bundle. */
+export const MAX_TLOG_ENTRIES = 32;
+/** Bytes of the canonicalized body of one log entry. */
+export const MAX_TLOG_ENTRY_BODY_BYTES = 16 * 1024 * 1024;
+/** Timestamps in one bundle. */
+export const MAX_TIMESTAMPS = 32;
+/** Bytes of one RFC 3161 response. */
+export const MAX_TIMESTAMP_BYTES = 256 * 1024;
+/** Hashes in an inclusion proof: a tree cannot be higher. */
+export const MAX_INCLUSION_PROOF_HASHES = 64;
+/** Bytes of one checkpoint with its signatures. */
+export const MAX_SIGNED_NOTE_BYTES = 512 * 1024;
+/** Signature lines of a signed note. C2SP asks verifiers to accept at least 16. */
+export const MAX_SIGNED_NOTE_SIGNATURES = 64;
+/** Signatures in a DSSE envelope outside a bundle. */
+export const MAX_ENVELOPE_SIGNATURES = 32;
+/** Bytes of one signature. ML-DSA-87 needs 4,627. */
+export const MAX_SIGNATURE_BYTES = 16 * 1024;
+/** Bits of an RSA modulus. */
+export const MAX_RSA_MODULUS_BITS = 4096;
+/** Subjects of an in-toto statement. */
+export const MAX_SUBJECTS = 1024;
+/** Digests of one subject. */
+export const MAX_DIGESTS_PER_SUBJECT = 32;
+/** Entries of each list of a trusted root or signing config. */
+export const MAX_TRUST_ENTRIES = 256;
+/** Certificates whose positive results are remembered, for one trusted root. */
+export const MAX_REMEMBERED_CERTIFICATES = 256;
+/** Bytes of an artifact that are held in memory; a larger one is streamed. */
+export const MAX_BUFFERED_ARTIFACT_BYTES = 8 * 1024 * 1024;
+/** Bytes of a streamed artifact whose signature algorithm needs all of them at once, as pure Ed25519 does. */
+export const MAX_BUFFERED_MESSAGE_BYTES = 256 * 1024 * 1024;
+/** Keys that one verification may try. */
+export const MAX_TRUSTED_KEYS = 64;
