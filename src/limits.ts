@@ -62,9 +62,13 @@ export const MAX_DIGESTS_PER_SUBJECT = 32;
 export const MAX_TRUST_ENTRIES = 256;
 /** Certificates whose positive results are remembered, for one trusted root. */
 export const MAX_REMEMBERED_CERTIFICATES = 256;
+/** Redirects that one request follows. */
+export const MAX_REDIRECTS = 5;
 /** Bytes of an artifact that are held in memory; a larger one is streamed. */
 export const MAX_BUFFERED_ARTIFACT_BYTES = 8 * 1024 * 1024;
 /** Bytes of a streamed artifact whose signature algorithm needs all of them at once, as pure Ed25519 does. */
 export const MAX_BUFFERED_MESSAGE_BYTES = 256 * 1024 * 1024;
 /** Keys that one verification may try. */
 export const MAX_TRUSTED_KEYS = 64;
+/** Bytes of one TUF metadata file or target. */
+export const MAX_TUF_TARGET_BYTES = 8 * 1024 * 1024;
