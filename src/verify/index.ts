@@ -1,0 +1,53 @@
+/**
+ * `cosign-ts/verify`: from a bundle, an artifact and a trusted root to what they prove. Does no I/O and runs in browsers.
+ *
+ * @module
+ */
+
+export type { Artifact } from "./artifact.ts";
+export type {
+  SetAside,
+  Unproven,
+  VerifiedBundle,
+  VerifiedContent,
+  VerifiedLogEntry,
+  VerifiedSignedCertificateTimestamp,
+  VerifiedSigner,
+  VerifiedTimestamp,
+} from "./evidence.ts";
+export type { CertificateIdentity, ExpectedIdentity, StringMatcher, StringPattern } from "./identity.ts";
+export {
+  GITHUB_PROFILE,
+  type DeniedSigner,
+  type ExpectedSigner,
+  type Thresholds,
+  type TimePolicy,
+  type TrustedKey,
+  type VerifierOptions,
+  type VerifyPolicy,
+} from "./options.ts";
+export { Verifier, verify, type BundleInput, type VerifyOptions } from "./verifier.ts";
+export { parseBundle, parseBundles, type Bundle } from "../bundle/bundle.ts";
+export { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
+export type { TrustSource } from "../trust/trust-source.ts";
+export { formatDigest, tryParseDigest, type Digest, type HashAlgorithm } from "../crypto/digest.ts";
+export { defaultCryptoProvider, type CryptoProvider } from "../crypto/provider.ts";
+export { createNodeProvider } from "../crypto/node-provider.ts";
+export { createWebCryptoProvider } from "../crypto/webcrypto-provider.ts";
+export { parsePublicKey, parsePublicKeyPem, type PublicKey } from "../crypto/public-key.ts";
+export { parseWitnessKey, type VerifiedCosignature, type WitnessKey } from "../tlog/cosignature.ts";
+export { parseDetachedSct, type SignedCertificateTimestamp } from "../x509/sct.ts";
+export type { Certificate } from "../x509/certificate.ts";
+export type { FulcioExtensions } from "../x509/fulcio.ts";
+export type { SubjectAlternativeName } from "../x509/subject-alternative-name.ts";
+export type { Statement, Subject } from "../intoto/statement.ts";
+export {
+  FormatError,
+  InputError,
+  PolicyError,
+  SigstoreError,
+  TrustError,
+  VerificationError,
+  type Check,
+  type ErrorCode,
+} from "../errors.ts";
