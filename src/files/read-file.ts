@@ -1,0 +1,129 @@
+/**
+ * Files of the user's, read with a limit and with errors that name the cause and the remedy.
+ *
+ * @module
+ */
+
+import { createReadStream, type Stats } from "node:fs";
+import { open, readFile, stat } from "node:fs/promises";
+
+import { InputError } from "../errors.ts";
+import { MAX_BUFFERED_ARTIFACT_BYTES } from "../limits.ts";
+import { formatBytes } from "./format-bytes.ts";
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/**
+ * Reads a whole file.
+ *
+ * @param what - What the file is to the reader of a message, for instance `bundle`.
+ * @throws {@link InputError} `FILE_NOT_FOUND`, `FILE_IS_DIRECTORY`, `FILE_UNREADABLE`, `FILE_TOO_LARGE`.
+ */
+export async function readInputFile(path: string, maxBytes: number, what: string): Promise<Uint8Array> {
+  const { size, isFile } = await inspect(path, what);
+  if (isFile && size > maxBytes) throw tooLarge(path, what, size, maxBytes);
+  if (!isFile) return await readAtMost(path, maxBytes, what); // a pipe announces no size
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw unreadable(path, what, cause);
+  }
+}
+
+/**
+ * Opens an artifact: in memory where it is small, otherwise as a stream.
+ *
+ * @param onProgress - Called with the bytes read so far and the size of the file, for a large file.
+ * @throws as {@link readInputFile}.
+ */
+export async function openArtifactFile(
+  path: string,
+  onProgress?: (read: number, size: number) => void,
+): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
+  const what = "artifact";
+  const { size, isFile } = await inspect(path, what);
+  if (isFile && size <= MAX_BUFFERED_ARTIFACT_BYTES) return await readInputFile(path, MAX_BUFFERED_ARTIFACT_BYTES, what);
+  return streamFile(path, what, size, onProgress);
+}
+
+async function* streamFile(
+  path: string,
+  what: string,
+  size: number,
+  onProgress?: (read: number, size: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let read = 0;
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) {
+      const bytes = chunk as Uint8Array;
+      read += bytes.length;
+      yield bytes;
+      onProgress?.(read, size);
+    }
+  } catch (cause) {
+    throw unreadable(path, what, cause);
+  }
+}
+
+async function readAtMost(path: string, maxBytes: number, what: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of streamFile(path, what, 0)) {
+    length += chunk.length;
+    if (length > maxBytes) throw tooLarge(path, what, length, maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function inspect(path: string, what: string): Promise<{ readonly size: number; readonly isFile: boolean }> {
+  let stats: Stats;
+  try {
+    stats = await stat(path);
+  } catch (cause) {
+    throw unreadable(path, what, cause);
+  }
+  if (stats.isDirectory()) {
+    throw new InputError("FILE_IS_DIRECTORY", `${what} ${quote(path)} is a directory`, { remedy: "name a file in it" });
+  }
+  return { size: stats.size, isFile: stats.isFile() };
+}
+
+/** Says whether a path names something that exists. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    const handle = await open(path, "r");
+    await handle.close();
+    return true;
+  } catch (cause) {
+    return codeOf(cause) !== "ENOENT" && codeOf(cause) !== "ENOTDIR";
+  }
+}
+
+function unreadable(path: string, what: string, cause: unknown): InputError {
+  const code = codeOf(cause);
+  if (code === "ENOENT" || code === "ENOTDIR") {
+    return new InputError("FILE_NOT_FOUND", `${what} ${quote(path)} does not exist`, { remedy: "check the path", cause });
+  }
+  const permission = code === "EACCES" || code === "EPERM";
+  return new InputError("FILE_UNREADABLE", `could not read ${what} ${quote(path)}: ${permission ? "permission denied" : code}`, {
+    remedy: permission ? "make it readable for the current user" : undefined,
+    cause,
+  });
+}
+
+function tooLarge(path: string, what: string, size: number, maxBytes: number): InputError {
+  return new InputError("FILE_TOO_LARGE", `${what} ${quote(path)} is too large`, {
+    expected: `at most ${formatBytes(maxBytes)}`,
+    found: formatBytes(size),
+    remedy: `check that it is a ${what}`,
+  });
+}
+
+function quote(path: string): string {
+  return JSON.stringify(path);
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+}

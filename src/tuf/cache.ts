@@ -1,0 +1,117 @@
+/**
+ * The cache of a TUF client: a folder laid out as cosign's, or memory. Writes are atomic; a disk that cannot be written to, or
+ * does not exist, costs the cache and nothing else.
+ *
+ * @module
+ */
+
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+import { StorageError } from "../errors.ts";
+
+/** Keeps files by name. */
+export interface Cache {
+  /** Where the files are, for messages. */
+  readonly description: string;
+  read(name: string): Uint8Array | undefined;
+  /** Writes a whole file or nothing. @throws StorageError `WRITE_FAILED`. */
+  write(name: string, bytes: Uint8Array): void;
+  /** Removes everything. @throws StorageError `WRITE_FAILED`. */
+  clear(): void;
+}
+
+/** Makes a cache that ends with the process. */
+export function createMemoryCache(): Cache {
+  const files = new Map<string, Uint8Array>();
+  return {
+    description: "memory",
+    read: (name) => files.get(name),
+    write: (name, bytes) => void files.set(name, bytes),
+    clear: () => files.clear(),
+  };
+}
+
+/** Makes a cache in a folder, which is created when something is first written. */
+export function createFolderCache(folder: string): Cache {
+  const pathOf = (name: string): string => join(folder, ...name.split("/").map(encodeName));
+  return {
+    description: folder,
+    read(name) {
+      try {
+        return readFileSync(pathOf(name));
+      } catch (cause) {
+        const code = codeOf(cause);
+        if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+        throw new StorageError("CACHE_UNREADABLE", `could not read the TUF cache ${pathOf(name)}: ${code}`, {
+          remedy: "make it readable, or name another folder with TUF_ROOT",
+          cause,
+        });
+      }
+    },
+    write(name, bytes) {
+      const path = pathOf(name);
+      const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
+      try {
+        mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+        writeFileSync(temporary, bytes, { mode: 0o600, flag: "wx" });
+        renameSync(temporary, path);
+      } catch (cause) {
+        rmSync(temporary, { force: true });
+        throw new StorageError("WRITE_FAILED", `could not write the TUF cache ${path}: ${codeOf(cause)}`, {
+          remedy: "make it writable, or name another folder with TUF_ROOT",
+          cause,
+        });
+      }
+    },
+    clear() {
+      try {
+        rmSync(folder, { recursive: true, force: true });
+      } catch (cause) {
+        throw new StorageError("WRITE_FAILED", `could not clear the TUF cache ${folder}: ${codeOf(cause)}`, { cause });
+      }
+    },
+  };
+}
+
+/**
+ * Names the folder of all TUF caches: `TUF_ROOT`, otherwise `.sigstore/root` in the home folder.
+ *
+ * @returns `undefined` where there is no home.
+ */
+export function defaultCacheFolder(environment: Readonly<Record<string, string | undefined>>): string | undefined {
+  const named = environment["TUF_ROOT"] ?? "";
+  if (named !== "") return named;
+  const home = environment["HOME"] ?? environment["USERPROFILE"] ?? tryHomeFolder() ?? "";
+  return home === "" ? undefined : join(home, ".sigstore", "root");
+}
+
+/** Names the folder of one mirror as cosign does: its URL without scheme, in lower case, `/` and `:` as `-`. */
+export function mirrorFolderName(mirror: string): string {
+  return mirror
+    .replace(/^[a-z]+:\/\//i, "")
+    .replace(/\/+$/, "")
+    .toLowerCase()
+    .replace(/[/:]/g, "-");
+}
+
+function tryHomeFolder(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps a name that comes from a repository inside its folder, on every platform. */
+function encodeName(name: string): string {
+  return encodeURIComponent(name).replace(/[.*'()!~]/g, (character, index: number) =>
+    character === "." && index > 0 ? character : `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+}
