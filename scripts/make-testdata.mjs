@@ -7,6 +7,7 @@ import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wri
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PEOPLE, issuerOf, signArguments } from "../test/interop/cosign-arguments.ts";
 import { UNREACHABLE, ensurePeers, findPeers, runProgram, startRealStack } from "../test/interop/real-stack.ts";
 
 const PROJECT = resolve(fileURLToPath(import.meta.url), "..", "..");
@@ -76,13 +77,6 @@ const KEYS = {
   "ed25519": { algorithm: "ed25519-ph", hash: "sha512", openssl: ["genpkey", "-algorithm", "ED25519"] },
 };
 const KEYLESS_ALGORITHMS = { "p384": "ecdsa-sha2-384-nistp384", "p521": "ecdsa-sha2-512-nistp521", "rsa2048": "rsa-sign-pkcs1-2048-sha256", "rsa3072": "rsa-sign-pkcs1-3072-sha256", "rsa4096": "rsa-sign-pkcs1-4096-sha256" };
-
-const IDENTITIES = {
-  email: { kind: "email", claims: { email: "alice@example.com" }, identity: "alice@example.com" },
-  "other-email": { kind: "email", claims: { email: "bob@example.com" }, identity: "bob@example.com" },
-  github: { kind: "github", claims: {}, identity: "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main" },
-  gitlab: { kind: "gitlab", claims: {}, identity: "https://gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main" },
-};
 
 async function cosign(args, env = {}) {
   const outcome = await runProgram(join(peers.bin, "cosign"), args, { cwd: work, home, env: { COSIGN_PASSWORD: PASSWORD, TUF_MIRROR: UNREACHABLE, ...env } });
@@ -185,20 +179,24 @@ async function sign(stack, root, spec) {
   const bundle = `${spec.name}.sigstore.json`;
   const attestation = spec.content === "attestation";
   const type = spec.type ?? "custom";
-  const args = [attestation ? "attest-blob" : "sign-blob", "--yes", "--signing-config", `signing_config-${spec.config}.json`];
-  // Without a trusted root cosign does not verify what it has just made, which it cannot for Ed25519.
-  if (spec.key !== "ed25519" && spec.selfVerify !== false) args.push("--trusted-root", "trusted_root.json");
-  if (spec.key !== undefined) args.push("--key", `${spec.key}.key`);
-  else {
-    const { kind, claims } = IDENTITIES[spec.by];
+  let signer = { key: `${spec.key}.key` };
+  if (spec.by !== undefined) {
+    const { kind, claims } = PEOPLE[spec.by];
     writeFileSync(inWork(`${spec.by}.token`), stack.token(kind, claims));
-    args.push("--identity-token", `${spec.by}.token`);
+    signer = { identityToken: `${spec.by}.token` };
   }
-  if (spec.algorithm !== undefined) args.push("--signing-algorithm", spec.algorithm);
-  if (spec.statement !== undefined) args.push("--statement", `${spec.statement}.json`);
-  else if (attestation) args.push("--type", type, "--predicate", predicateFile(type));
-  args.push("--bundle", bundle);
-  if (spec.statement === undefined) args.push(spec.artifact);
+  // Without a trusted root cosign does not verify what it has just made, which it cannot for Ed25519.
+  const selfVerify = spec.key !== "ed25519" && spec.selfVerify !== false;
+  const args = signArguments({
+    content: attestation ? "attestation" : "blob",
+    signingConfig: `signing_config-${spec.config}.json`,
+    ...(selfVerify && { trustedRoot: "trusted_root.json" }),
+    signer,
+    algorithm: spec.algorithm,
+    ...(spec.statement !== undefined ? { statement: `${spec.statement}.json` } : attestation && { predicate: { type, file: predicateFile(type) } }),
+    bundle,
+    artifact: spec.artifact,
+  });
   const signed = await cosign(args);
   if (!signed.ok) throw new Error(`${spec.name}: ${signed.error}`);
   copyFileSync(inWork(bundle), join(OUT, root, bundle));
@@ -221,8 +219,8 @@ async function describe(stack, root, spec, command) {
   const unspecifiedDigest = bundle.messageSignature !== undefined && bundle.messageSignature.messageDigest?.algorithm === undefined;
   checkSignature(spec, bundle, certificate, algorithm);
 
-  const issuer = spec.by === undefined ? undefined : `${stack.oidcUrl}${IDENTITIES[spec.by].kind === "email" ? "" : `/${IDENTITIES[spec.by].kind}`}`;
-  const who = certificate === undefined ? ["--key", `${spec.key}.pub`] : ["--certificate-identity", IDENTITIES[spec.by].identity, "--certificate-oidc-issuer", issuer];
+  const issuer = spec.by === undefined ? undefined : issuerOf(PEOPLE[spec.by], stack.oidcUrl);
+  const who = certificate === undefined ? ["--key", `${spec.key}.pub`] : ["--certificate-identity", PEOPLE[spec.by].identity, "--certificate-oidc-issuer", issuer];
   const verifyWith = async (...more) => verdict(await cosign([statement === undefined ? "verify-blob" : "verify-blob-attestation", "--bundle", file, "--trusted-root", "trusted_root.json", ...who,
     ...(statement === undefined ? [] : ["--type", statement.predicateType]), ...flags, ...more, ...(spec.statement?.match(/sha(384|512)-only/) ? ["--digest", digestOf(statement).value, "--digestAlg", digestOf(statement).algorithm] : [spec.artifact])]));
   const peerVerdicts = { cosign: await verifyWith() };
@@ -239,7 +237,7 @@ async function describe(stack, root, spec, command) {
     ...(spec.alsoCovers !== undefined && { alsoCovers: spec.alsoCovers.map((name) => `artifacts/${name}`) }),
     content: statement === undefined ? "messageSignature" : "dsseEnvelope",
     ...(statement !== undefined && { predicateType: statement.predicateType, predicateAlias: spec.statement === undefined ? (spec.type ?? "custom") : undefined, statementType: statement._type }),
-    signer: certificate === undefined ? { kind: "public-key", key: `keys/${spec.key}.pub` } : { kind: "certificate", identity: IDENTITIES[spec.by].identity, issuer, provider: IDENTITIES[spec.by].kind, certificateSha256: certificate.fingerprint256.replaceAll(":", "").toLowerCase(), ...(go?.extensions && { extensions: go.extensions }) },
+    signer: certificate === undefined ? { kind: "public-key", key: `keys/${spec.key}.pub` } : { kind: "certificate", identity: PEOPLE[spec.by].identity, issuer, provider: PEOPLE[spec.by].kind, certificateSha256: certificate.fingerprint256.replaceAll(":", "").toLowerCase(), ...(go?.extensions && { extensions: go.extensions }) },
     algorithm,
     logEntries: entries.map((entry) => ({ generation: entry.kindVersion.version.endsWith("2") ? 2 : 1, ...entry.kindVersion, logIndex: entry.logIndex ?? "0", treeSize: entry.inclusionProof.treeSize, ...(entry.integratedTime !== undefined && { integratedTime: entry.integratedTime }) })),
     timestamps: timestamps.length,
@@ -277,7 +275,7 @@ function checkSignature(spec, bundle, certificate, algorithm) {
 /** Asks the example verifier of sigstore-go, which also says what it read from the certificate. */
 async function sigstoreGo(spec, file, certificate, issuer, unlogged, timestamps) {
   if (unlogged && timestamps === 0) return undefined; // it insists on a time
-  const who = certificate === undefined ? ["-publicKey", `${spec.key}.pub`, "-requireCTlog=false"] : ["-expectedSAN", IDENTITIES[spec.by].identity, "-expectedIssuer", issuer];
+  const who = certificate === undefined ? ["-publicKey", `${spec.key}.pub`, "-requireCTlog=false"] : ["-expectedSAN", PEOPLE[spec.by].identity, "-expectedIssuer", issuer];
   const digest = spec.statement?.match(/sha(384|512)-only/);
   const what = digest ? ["-artifact-digest", sha(`sha${digest[1]}`, spec.artifact), "-artifact-digest-algorithm", `sha${digest[1]}`] : ["-artifact", spec.artifact];
   const args = ["-trustedrootJSONpath", "trusted_root.json", ...(unlogged ? ["-requireTlog=false"] : []), ...who, ...what, file];

@@ -78,10 +78,10 @@ export function startRealStack(peers: Peers, dir: string): RealStack {
     try {
       execFileSync(process.execPath, [script, "down", dir], { stdio: ["ignore", "ignore", 2] });
     } catch {
-      // It said why on standard error.
+      process.kill(Number(readFileSync(join(dir, "pid"), "utf8")), "SIGTERM"); // it did not run, or said why
     }
   };
-  process.once("exit", stop);
+  process.prependOnceListener("exit", stop); // before whoever removes the folder that `dir` is in
   for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) process.once(signal, () => process.exit(status));
   execFileSync(process.execPath, [script, "up", dir], { stdio: ["ignore", "ignore", 2] });
   const env = JSON.parse(readFileSync(join(dir, "env.json"), "utf8")) as Omit<RealStack, "token" | "stop">;
