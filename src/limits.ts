@@ -14,8 +14,16 @@ export const MAX_TRUST_FILE_BYTES = 4 * 1024 * 1024;
 export const MAX_KEY_FILE_BYTES = 64 * 1024;
 /** Nesting of objects and arrays in JSON. */
 export const MAX_JSON_DEPTH = 128;
+/** Values in one JSON text, counted by their separators. */
+export const MAX_JSON_VALUES = 5_000_000;
+/** Blocks in one PEM text. */
+export const MAX_PEM_BLOCKS = 1024;
 /** Nesting of constructed values in DER. */
 export const MAX_DER_DEPTH = 32;
+/** Bytes of an INTEGER that is read as a number. A modulus of 4096 bits needs 513. */
+export const MAX_DER_INTEGER_BYTES = 1024;
+/** Bytes of an object identifier. */
+export const MAX_OID_BYTES = 128;
 /** Bytes of one certificate. */
 export const MAX_CERTIFICATE_BYTES = 64 * 1024;
 /** Extensions of one certificate. */
@@ -42,6 +50,8 @@ export const MAX_TLOG_ENTRY_BODY_BYTES = 16 * 1024 * 1024;
 export const MAX_TIMESTAMPS = 32;
 /** Bytes of one RFC 3161 response. */
 export const MAX_TIMESTAMP_BYTES = 256 * 1024;
+/** Items of each list in one RFC 3161 response, other than certificates. */
+export const MAX_TIMESTAMP_ITEMS = 64;
 /** Hashes in an inclusion proof: a tree cannot be higher. */
 export const MAX_INCLUSION_PROOF_HASHES = 64;
 /** Bytes of one checkpoint with its signatures. */
