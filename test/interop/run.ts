@@ -8,7 +8,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type * as Library from "../../src/verify/index.ts";
+import type * as Library from "../../src/index.ts";
 import { issuerOf, PEOPLE, signArguments, verifyArguments, type Question } from "./cosign-arguments.ts";
 import { ensurePeers, findPeers, runProgram, startRealStack, UNREACHABLE, type Outcome, type RealStack } from "./real-stack.ts";
 
@@ -123,20 +123,20 @@ function makeVerifiers(bin: string, cwd: string, home: string, library: typeof L
   };
 }
 
-async function askLibrary(library: typeof Library, question: Question): Promise<Answer | undefined> {
-  if (question.trustedRoot === undefined) return undefined;
+async function askLibrary(library: typeof Library, question: Question, trust?: Library.TrustChoice): Promise<Answer> {
+  const policy = {
+    trust: question.trustedRoot === undefined ? trust : { path: question.trustedRoot },
+    ...(question.ignoreLog === true && { thresholds: { tlog: 0 } }),
+    ...(question.type !== undefined && { predicateType: predicateTypeOf(question.type) }),
+  };
   try {
-    const common = {
-      trustedRoot: library.parseTrustedRoot(readFileSync(question.trustedRoot)),
-      ...(question.ignoreLog === true && { thresholds: { tlog: 0 } }),
-      ...(question.type !== undefined && { predicateType: predicateTypeOf(question.type) }),
-    };
     const who =
       "key" in question.signer
         ? { keys: [{ publicKey: library.parsePublicKeyPem(readFileSync(question.signer.key, "utf8")) }] as const }
         : { identity: { subjectAlternativeName: question.signer.identity, issuer: question.signer.issuer } };
-    const evidence = await library.verify(readFileSync(question.bundle), readFileSync(question.artifact), { ...common, ...who });
-    if (evidence.signer === undefined || evidence.content === undefined) return { verdict: "crash", reason: "evidence without a signer or content" };
+    const evidence = await library.verify({ path: question.bundle }, { path: question.artifact }, { ...policy, ...who });
+    const json = JSON.stringify(library.evidenceToJson(evidence));
+    if ("identity" in question.signer && !json.includes(JSON.stringify(question.signer.identity))) return { verdict: "crash", reason: "evidence without the identity" };
     return { verdict: "accept", reason: "" };
   } catch (error) {
     if (error instanceof library.SigstoreError) return { verdict: error.code === "USAGE_INVALID" ? "crash" : "refuse", reason: `${error.code}: ${error.message}` };
@@ -174,7 +174,7 @@ async function main(): Promise<number> {
   const work = mkdtempSync(join(tmpdir(), "interop-"));
   process.once("exit", () => rmSync(work, { recursive: true, force: true }));
   const at = (name: string): string => join(work, name);
-  for (const home of ["home", "home-cosign", "home-cli"]) mkdirSync(at(home));
+  for (const home of ["home", "home-cosign", "home-cli", "home-library", "home-library-other"]) mkdirSync(at(home));
   let stack: RealStack;
   try {
     stack = startRealStack(peers, at("stack"));
@@ -205,7 +205,7 @@ async function main(): Promise<number> {
   const failures = rows.flatMap((row) => row.failures);
   printTable(rows);
 
-  const tuf = await askWithTuf(stack, peers.bin, work, at, signed);
+  const tuf = await askWithTuf(stack, peers.bin, at, signed, library);
   for (const line of tuf.lines) console.log(line);
   failures.push(...tuf.failures);
   stack.stop();
@@ -265,27 +265,40 @@ async function askAll(one: Case, right: Question, at: (name: string) => string, 
   return { name: one.name, cells: COLUMNS.map((column) => cells.get(column) ?? "-"), failures };
 }
 
-/** The same bundles with the trusted root that each command line fetched by TUF itself. */
-async function askWithTuf(stack: RealStack, bin: string, work: string, at: (name: string) => string, signed: ReadonlyMap<string, Question>): Promise<{ lines: string[]; failures: string[] }> {
+/** The same bundles with the trusted root that each fetched by TUF itself. */
+async function askWithTuf(
+  stack: RealStack,
+  bin: string,
+  at: (name: string) => string,
+  signed: ReadonlyMap<string, Question>,
+  library: typeof Library,
+): Promise<{ lines: string[]; failures: string[] }> {
   const lines: string[] = [];
   const failures: string[] = [];
-  const programs = {
-    cli: (args: readonly string[]) => runProgram(process.execPath, [CLI, ...args], { cwd: work, home: at("home-cli") }),
-    cosign: (args: readonly string[]) => runProgram(join(bin, "cosign"), args, { cwd: work, home: at("home-cosign") }),
+  const commandLines = {
+    cli: (args: readonly string[]) => runProgram(process.execPath, [CLI, ...args], { cwd: at("."), home: at("home-cli") }),
+    cosign: (args: readonly string[]) => runProgram(join(bin, "cosign"), args, { cwd: at("."), home: at("home-cosign") }),
   };
-  for (const [name, program] of Object.entries(programs)) {
-    const check = (what: string, outcome: Outcome, expected: Verdict): void => {
-      const { verdict, reason } = readOutcome(outcome);
-      lines.push(`tuf: ${name}: ${what}: ${verdict}${verdict === expected ? "" : ` !expected ${expected}`}`);
-      if (verdict !== expected) failures.push(`tuf: ${name}: ${what}: ${verdict} (${reason})`);
-    };
-    check("initialize with another root", await program(["initialize", "--mirror", stack.tufUrl, "--root", OTHER_TUF_ROOT]), "refuse");
-    check("initialize", await program(["initialize", "--mirror", stack.tufUrl, "--root", stack.tufRoot]), "accept");
-    for (const [title, { trustedRoot: _, ...question }] of signed) {
-      if (!/^(blob|attestation) v[12] (email|key p256)$/.test(title)) continue;
-      check(title, await program(verifyArguments(question)), "accept");
-      check(`${title}, another artifact`, await program(verifyArguments({ ...question, artifact: at("other-artifact.txt") })), "refuse");
+  const check = (name: string, what: string, { verdict, reason }: Answer, expected: Verdict): void => {
+    lines.push(`tuf: ${name}: ${what}: ${verdict}${verdict === expected ? "" : ` !expected ${expected}`}`);
+    if (verdict !== expected) failures.push(`tuf: ${name}: ${what}: ${verdict} (${reason})`);
+  };
+  const bundles = [...signed].filter(([title]) => /^(blob|attestation) v[12] (email|key p256)$/.test(title));
+
+  for (const [name, program] of Object.entries(commandLines)) {
+    check(name, "initialize with another root", readOutcome(await program(["initialize", "--mirror", stack.tufUrl, "--root", OTHER_TUF_ROOT])), "refuse");
+    check(name, "initialize", readOutcome(await program(["initialize", "--mirror", stack.tufUrl, "--root", stack.tufRoot])), "accept");
+    for (const [title, { trustedRoot: _, ...question }] of bundles) {
+      check(name, title, readOutcome(await program(verifyArguments(question))), "accept");
+      check(name, `${title}, another artifact`, readOutcome(await program(verifyArguments({ ...question, artifact: at("other-artifact.txt") }))), "refuse");
     }
+  }
+
+  const trust = (root: string, home: string): Library.TrustChoice => ({ mirror: stack.tufUrl, root: readFileSync(root), environment: { HOME: at(home) } });
+  for (const [title, { trustedRoot: _, ...question }] of bundles) {
+    check("library", title, await askLibrary(library, question, trust(stack.tufRoot, "home-library")), "accept");
+    check("library", `${title}, another artifact`, await askLibrary(library, { ...question, artifact: at("other-artifact.txt") }, trust(stack.tufRoot, "home-library")), "refuse");
+    check("library", `${title}, another TUF root`, await askLibrary(library, question, trust(OTHER_TUF_ROOT, "home-library-other")), "refuse");
   }
   return { lines, failures };
 }
