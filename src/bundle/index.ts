@@ -1,0 +1,24 @@
+/**
+ * `cosign-ts/bundle`: reads and writes Sigstore bundles v0.1 to v0.3. Nothing is verified here.
+ *
+ * @module
+ */
+
+export {
+  BUNDLE_MEDIA_TYPE,
+  BUNDLE_MEDIA_TYPES,
+  parseBundle,
+  parseBundleObject,
+  parseBundles,
+  serializeBundle,
+  serializeBundleObject,
+  type Bundle,
+  type BundleContent,
+  type BundleVersion,
+  type VerificationMaterial,
+} from "./bundle.ts";
+export type { HashAlgorithm } from "../crypto/digest.ts";
+export type { Envelope, EnvelopeSignature } from "../dsse/envelope.ts";
+export type { JsonObject, JsonValue } from "../encoding/json.ts";
+export type { InclusionProof, TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
+export { FormatError, SigstoreError, VerificationError } from "../errors.ts";
