@@ -27,7 +27,7 @@ async function loadProxiedFetch(): Promise<Fetch> {
   const { EnvHttpProxyAgent, fetch: undiciFetch } = await import("undici");
   const dispatcher = new EnvHttpProxyAgent();
   // undici's own Request and Response types differ from the global ones in name only.
-  const viaProxy = undiciFetch as unknown as (url: string, init: RequestInit & { dispatcher: unknown }) => Promise<Response>;
+  const viaProxy = undiciFetch as unknown as (url: string, init: object) => Promise<Response>;
   return (url, init) => viaProxy(url, { ...init, dispatcher });
 }
 

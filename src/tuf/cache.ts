@@ -12,7 +12,7 @@ import { join } from "node:path";
 
 import { StorageError } from "../errors.ts";
 
-/** Keeps files by name. */
+/** Keeps files by name: segments made by {@link encodeSegment}, with `/` between them. */
 export interface Cache {
   /** Where the files are, for messages. */
   readonly description: string;
@@ -36,7 +36,7 @@ export function createMemoryCache(): Cache {
 
 /** Makes a cache in a folder, which is created when something is first written. */
 export function createFolderCache(folder: string): Cache {
-  const pathOf = (name: string): string => join(folder, ...name.split("/").map(encodeName));
+  const pathOf = (name: string): string => join(folder, ...name.split("/"));
   return {
     description: folder,
     read(name) {
@@ -105,11 +105,9 @@ function tryHomeFolder(): string | undefined {
   }
 }
 
-/** Keeps a name that comes from a repository inside its folder, on every platform. */
-function encodeName(name: string): string {
-  return encodeURIComponent(name).replace(/[.*'()!~]/g, (character, index: number) =>
-    character === "." && index > 0 ? character : `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
+/** Makes one file name of a name that comes from a repository, which then stays inside its folder on every platform. */
+export function encodeSegment(name: string): string {
+  return encodeURIComponent(name).replace(/^\.|[*'()!~]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 function codeOf(cause: unknown): string {

@@ -7,6 +7,7 @@
 export { createFolderCache, createMemoryCache, defaultCacheFolder, type Cache } from "./cache.ts";
 export { loadEmbeddedTrust, MIRRORS, type EmbeddedTrust, type InstanceName } from "./instances.ts";
 export {
+  createDownload,
   initializeTrust,
   loadTrust,
   openTufRepository,
@@ -17,4 +18,4 @@ export {
 export { DEFAULT_MAX_AGE_MS, TufClient, type TufClientOptions } from "./tuf-client.ts";
 export type { Download } from "./updater.ts";
 export type { Fetch } from "../http/request.ts";
-export { ServiceError, StorageError, TrustError } from "../errors.ts";
+export { ServiceError, SigstoreError, StorageError, TrustError } from "../errors.ts";

@@ -5,11 +5,12 @@
  */
 
 import { ServiceError, StorageError, TrustError, type SigstoreError } from "../errors.ts";
+import { equalBytes } from "../encoding/bytes.ts";
 import { encodeUtf8, tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { parseJson } from "../encoding/json.ts";
 import { MAX_TUF_TARGET_BYTES } from "../limits.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
-import type { Cache } from "./cache.ts";
+import { encodeSegment, type Cache } from "./cache.ts";
 import { openRepository, verifyTarget, type Download, type VerifiedRepository } from "./updater.ts";
 
 /** How long a refresh is good for, unless `timestamp.json` ends earlier: one day. */
@@ -32,6 +33,8 @@ export interface TufClientOptions {
   readonly offline?: boolean | undefined;
   /** Milliseconds that a refresh is good for. 0 refreshes every time. Default {@link DEFAULT_MAX_AGE_MS}. */
   readonly maxAgeMs?: number | undefined;
+  /** Whether an unexpired cache will do when the repository cannot be reached. Default true. */
+  readonly allowStale?: boolean | undefined;
 }
 
 /** Reads verified targets of one TUF repository. */
@@ -76,7 +79,7 @@ export class TufClient {
     try {
       return await openRemote(files, options);
     } catch (error) {
-      if (!(error instanceof ServiceError)) throw error;
+      if (!(error instanceof ServiceError) || options.allowStale === false) throw error;
       return await openAfterFailure(files, options, refreshedAt, error);
     }
   }
@@ -213,6 +216,7 @@ class CachedFiles {
   readonly #folder: string;
   readonly #root: Uint8Array | undefined;
   readonly #kept = new Map<string, Uint8Array>();
+  readonly #loaded = new Map<string, Uint8Array>();
   #useRootHistory = true;
 
   constructor(cache: Cache, folder: string, root: Uint8Array | undefined) {
@@ -226,19 +230,27 @@ class CachedFiles {
   }
 
   load(role: string): Uint8Array | undefined {
-    return role === "root" ? (this.#root ?? this.#read(this.#path("root.json"))) : this.#read(this.#path(`${role}.json`));
+    if (role === "root" && this.#root !== undefined) return this.#root;
+    const name = this.#path(`${encodeSegment(role)}.json`);
+    const bytes = this.#read(name);
+    if (bytes !== undefined) this.#loaded.set(name, bytes);
+    return bytes;
   }
 
   keep(role: string, bytes: Uint8Array): void {
     const version = versionOf(bytes);
     if (role === "root" && version !== undefined) this.#write(this.#path(`root_history/${version}.root.json`), bytes);
-    const name = this.#path(`${role}.json`);
-    const there = versionOf(this.#read(name));
-    if (there !== undefined && version !== undefined && there > version && !this.#kept.has(name)) {
-      this.#kept.set(name, bytes); // another process has seen newer metadata: do not take that back
-      return;
-    }
-    this.#write(name, bytes);
+    const name = this.#path(`${encodeSegment(role)}.json`);
+    if (this.#isOlderThanAnothers(name, version)) this.#kept.set(name, bytes);
+    else this.#write(name, bytes);
+  }
+
+  /** Says whether another process has meanwhile written newer metadata, which must not be taken back. */
+  #isOlderThanAnothers(name: string, version: number | undefined): boolean {
+    const there = this.#cache.read(name);
+    const before = this.#kept.get(name) ?? this.#loaded.get(name);
+    if (there === undefined || version === undefined || (before !== undefined && equalBytes(there, before))) return false;
+    return (versionOf(there) ?? 0) > version;
   }
 
   /** Serves root versions seen before, which are verified again all the same, and asks the repository for the others. */
@@ -274,11 +286,11 @@ class CachedFiles {
   }
 
   readTarget(name: string): Uint8Array | undefined {
-    return this.#read(this.#path(`targets/${encodeURIComponent(name)}`));
+    return this.#read(this.#path(`targets/${encodeSegment(name)}`));
   }
 
   keepTarget(name: string, bytes: Uint8Array): void {
-    this.#write(this.#path(`targets/${encodeURIComponent(name)}`), bytes);
+    this.#write(this.#path(`targets/${encodeSegment(name)}`), bytes);
   }
 
   #path(name: string): string {

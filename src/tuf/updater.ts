@@ -47,6 +47,9 @@ interface TrustedSet {
   getRole(name: string): { readonly signed: { readonly expires: string; readonly version: number } } | undefined;
 }
 
+// Overriding private methods is the point of this file; TypeScript rightly needs to be told so.
+const OpenUpdater = Updater as unknown as new (options: ConstructorParameters<typeof Updater>[0]) => UpdaterParts;
+
 /** Configures {@link openRepository}. */
 export interface RepositoryOptions {
   /** Base URL of the metadata, without a slash at its end. */
@@ -89,7 +92,7 @@ export async function openRepository(options: RepositoryOptions): Promise<Verifi
 
   // The constructor of Updater reads the root at once, so the class closes over the store instead of holding it.
   const { store } = options;
-  class StoreUpdater extends Updater {
+  class StoreUpdater extends OpenUpdater {
     loadLocalMetadata(role: string): Buffer {
       const bytes = store.load(role);
       if (bytes === undefined) throw new TrustError("TUF_ROOT_MISSING", `there is no ${role} metadata yet`);
@@ -102,12 +105,7 @@ export async function openRepository(options: RepositoryOptions): Promise<Verifi
 
   return await guarded(async () => {
     const fetcher = { downloadBytes: download, downloadFile: () => Promise.reject(new Error("not used")) };
-    // Overriding private methods is the point of this file; TypeScript rightly refuses to say so.
-    const updater = new (StoreUpdater as unknown as new (options: ConstructorParameters<typeof Updater>[0]) => Updater)({
-      metadataDir: "",
-      metadataBaseUrl: options.metadataUrl,
-      fetcher,
-    }) as unknown as UpdaterParts;
+    const updater = new StoreUpdater({ metadataDir: "", metadataBaseUrl: options.metadataUrl, fetcher });
     updater.trustedSet.referenceTime = options.now;
     if (options.mode === "remote") {
       await updater.refresh();

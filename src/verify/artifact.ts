@@ -114,11 +114,12 @@ async function forEachChunk(
   use: (chunk: Uint8Array) => void,
 ): Promise<void> {
   try {
-    if (Symbol.asyncIterator in artifact) {
+    // Some browsers have streams that cannot be iterated.
+    if (!("getReader" in artifact)) {
       for await (const chunk of artifact) use(chunk);
       return;
     }
-    const reader = artifact.getReader(); // browsers whose streams cannot be iterated
+    const reader = artifact.getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;

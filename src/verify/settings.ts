@@ -136,15 +136,10 @@ function checkMatcher(name: string, matcher: unknown): void {
 }
 
 function checkTimePolicy(time: TimePolicy): void {
-  switch (time.kind) {
-    case "observed":
-      checkCount("time threshold", time.threshold, 1);
-      return;
-    case "current-time":
-      if (!(time.now instanceof Date) || Number.isNaN(time.now.getTime())) throw usage("time.now must be a valid Date");
-      return;
-  }
-  throw usage("time.kind must be observed or current-time");
+  const kind: unknown = time.kind;
+  if (time.kind === "observed") checkCount("time threshold", time.threshold, 1);
+  else if (kind !== "current-time") throw usage("time.kind must be observed or current-time");
+  else if (!(time.now instanceof Date) || Number.isNaN(time.now.getTime())) throw usage("time.now must be a valid Date");
 }
 
 function checkCount(name: string, value: number, least: number): void {

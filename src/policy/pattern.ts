@@ -1,0 +1,77 @@
+/**
+ * Patterns in the syntax of RE2, matched in linear time.
+ *
+ * @module
+ */
+
+import { RE2JS } from "re2js";
+
+import { InputError } from "../errors.ts";
+import type { StringPattern } from "../verify/identity.ts";
+
+/**
+ * Compiles a pattern. As in Go's `MatchString`, it matches a value that contains a match; `anchored` says whether that is the
+ * whole value.
+ *
+ * @throws {@link InputError} `USAGE_INVALID`.
+ * @see RE2 syntax
+ */
+export function compilePattern(source: string): StringPattern {
+  let compiled: RE2JS;
+  try {
+    compiled = RE2JS.compile(source);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InputError("USAGE_INVALID", `pattern ${JSON.stringify(source)} is not RE2 syntax: ${reason}`, { cause });
+  }
+  return {
+    kind: "pattern",
+    description: source,
+    anchored: isAnchored(source),
+    test: (value) => compiled.matcher(value).find(),
+  };
+}
+
+/**
+ * Says whether every match of a pattern is a whole value. Errs on the side of "no": a pattern with flags, which may change what
+ * `^` and `$` mean, or with an alternative outside of a group counts as not anchored.
+ */
+function isAnchored(source: string): boolean {
+  const start = /^(\^|\\A)/.exec(source)?.[0];
+  const end = /(\$|\\z)$/.exec(source)?.[0];
+  if (start === undefined || end === undefined || start.length + end.length > source.length) return false;
+  const middle = source.slice(start.length, source.length - end.length);
+  let depth = 0;
+  for (let index = 0; index < middle.length; index += 1) {
+    const character = middle[index];
+    if (character === "\\") {
+      if (middle[index + 1] === "Q") return false; // \Q…\E would hide what follows from this reading
+      index += 1;
+      if (index === middle.length) return false; // the last anchor is escaped
+    } else if (character === "[") {
+      const close = endOfClass(middle, index);
+      if (close === undefined) return false;
+      index = close;
+    } else if (character === "(") {
+      if (/^\(\?[a-zA-Z-]*[a-zA-Z]/.test(middle.slice(index)) && !/^\(\?P?</.test(middle.slice(index))) return false;
+      depth += 1;
+    } else if (character === ")") {
+      depth -= 1;
+    } else if (character === "|" && depth === 0) {
+      return false;
+    }
+  }
+  return depth === 0;
+}
+
+function endOfClass(text: string, open: number): number | undefined {
+  let index = open + 1;
+  if (text[index] === "^") index += 1;
+  if (text[index] === "]") index += 1; // a bracket in the first place is a member
+  for (; index < text.length; index += 1) {
+    if (text[index] === "\\") index += 1;
+    else if (text[index] === "[" && text[index + 1] === ":") index = text.indexOf(":]", index) + 1 || text.length;
+    else if (text[index] === "]") return index;
+  }
+  return undefined;
+}

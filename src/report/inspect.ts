@@ -1,0 +1,165 @@
+/**
+ * A bundle as a tree of claims: everything that is in it, decoded, and nothing verified.
+ *
+ * @module
+ */
+
+import type { Bundle } from "../bundle/bundle.ts";
+import { encodeBase64 } from "../encoding/base64.ts";
+import { encodeHex } from "../encoding/hex.ts";
+import type { JsonObject, JsonValue } from "../encoding/json.ts";
+import { SigstoreError } from "../errors.ts";
+import { parseStatement } from "../intoto/statement.ts";
+import { parseCheckpoint } from "../tlog/checkpoint.ts";
+import { parseEntryBody } from "../tlog/entry-body.ts";
+import { parseSignedNote } from "../tlog/signed-note.ts";
+import type { TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
+import { parseTimestampResponse } from "../tsa/timestamp-response.ts";
+import { formatName, parseCertificate } from "../x509/certificate.ts";
+import { FULCIO_EXTENSIONS, readFulcioExtensions } from "../x509/fulcio.ts";
+import { parseSctList } from "../x509/sct.ts";
+
+/** Is one claim of a bundle: a label with a value, with claims below it, or both. */
+export interface Claim {
+  readonly label: string;
+  readonly value?: string | undefined;
+  readonly children?: readonly Claim[] | undefined;
+  /** The line as it is printed. */
+  readonly text: string;
+}
+
+/** Describes everything that a bundle says. A part that cannot be read becomes a warning in its place. */
+export function describeBundle(bundle: Bundle): Claim {
+  const { verificationMaterial: material, content } = bundle;
+  return claim("bundle", bundle.mediaType, [
+    describeSigner(bundle),
+    ...material.tlogEntries.map(describeEntry),
+    ...material.rfc3161Timestamps.map(describeTimestamp),
+    content.kind === "messageSignature"
+      ? claim("message signature", undefined, [
+          ...(content.messageDigest === undefined
+            ? [claim("warning", "no message digest")]
+            : [claim("digest", `${content.messageDigest.algorithm}:${encodeHex(content.messageDigest.digest)}`)]),
+          claim("signature", encodeBase64(content.signature)),
+        ])
+      : describeEnvelope(content.envelope.payloadType, content.envelope.payload, content.envelope.signatures.map(({ sig }) => sig)),
+  ]);
+}
+
+/** Writes a tree of claims as JSON: an object for each claim, in order. */
+export function treeToJson({ label, value, children }: Claim): JsonObject {
+  const fields: Record<string, JsonValue> = { label };
+  if (value !== undefined) fields["value"] = value;
+  if (children !== undefined && children.length > 0) fields["children"] = children.map(treeToJson);
+  return fields;
+}
+
+function describeSigner({ version, verificationMaterial: { content } }: Bundle): Claim {
+  switch (content.kind) {
+    case "publicKey":
+      return claim("public key", undefined, [claim("hint", content.hint)]);
+    case "certificate":
+      return describeCertificate(content.certificate);
+    case "x509CertificateChain":
+      return claim("certificate chain", undefined, [
+        ...(version === "0.3" ? [claim("warning", "version 0.3 holds a single certificate, not a chain")] : []),
+        ...content.certificates.map(describeCertificate),
+      ]);
+  }
+}
+
+function describeCertificate(der: Uint8Array): Claim {
+  return readable("certificate", () => {
+    const certificate = parseCertificate(der);
+    const extensions = readFulcioExtensions(certificate);
+    return [
+      claim("subject", formatName(certificate.subject) || "(empty)"),
+      claim("issuer", formatName(certificate.issuer)),
+      claim("serial number", encodeHex(certificate.serialNumber)),
+      claim("not before", certificate.notBefore.toISOString()),
+      claim("not after", certificate.notAfter.toISOString()),
+      claim("public key", certificate.publicKey.type),
+      ...certificate.extensions.subjectAlternativeNames.map(({ kind, value }) => claim("subject alternative name", `${value} (${kind})`)),
+      claim("OIDC issuer", extensions.issuer ?? "none"),
+      ...FULCIO_EXTENSIONS.flatMap(({ field, title, oid }) => {
+        const value = extensions[field];
+        return field === "issuer" || value === undefined ? [] : [claim(`${title} (${oid})`, value)];
+      }),
+      ...parseSctList(certificate).map(({ logId, timestamp }) =>
+        claim("signed certificate timestamp", undefined, [claim("log id", encodeHex(logId)), claim("time", timestamp.toISOString())]),
+      ),
+    ];
+  });
+}
+
+function describeEntry(entry: TransparencyLogEntry): Claim {
+  const { inclusionProof: proof, kindVersion } = entry;
+  return claim("log entry", `${kindVersion.kind} ${kindVersion.version}`, [
+    claim("log index", `${entry.logIndex}`),
+    claim("log id", encodeHex(entry.logId)),
+    ...(entry.integratedTime === 0n ? [] : [claim("integrated time", new Date(Number(entry.integratedTime) * 1000).toISOString())]),
+    claim("inclusion promise", entry.inclusionPromise === undefined ? "none" : "present"),
+    readable("body", () => [claim("kind", parseEntryBody(entry).kind)]),
+    ...(proof === undefined
+      ? [claim("warning", "no inclusion proof")]
+      : [
+          readable("inclusion proof", () => {
+            const note = parseSignedNote(proof.checkpoint);
+            const { origin, treeSize, rootHash } = parseCheckpoint(note.text);
+            return [
+              claim("log index", `${proof.logIndex}`),
+              claim("tree size", `${proof.treeSize}`),
+              claim("root hash", encodeHex(proof.rootHash)),
+              claim("hashes", `${proof.hashes.length}`),
+              claim("checkpoint", origin, [
+                claim("tree size", `${treeSize}`),
+                claim("root hash", encodeHex(rootHash)),
+                ...note.signatures.map(({ name, keyId }) => claim("signature", `${name} (key id ${encodeHex(keyId)})`)),
+              ]),
+            ];
+          }),
+        ]),
+  ]);
+}
+
+function describeTimestamp(der: Uint8Array): Claim {
+  return readable("RFC 3161 timestamp", () => {
+    const { genTime, imprint, policy, serialNumber } = parseTimestampResponse(der);
+    return [
+      claim("time", genTime.toISOString()),
+      claim("imprint", `${imprint.algorithm}:${encodeHex(imprint.digest)}`),
+      claim("policy", policy),
+      claim("serial number", `${serialNumber}`),
+    ];
+  });
+}
+
+function describeEnvelope(payloadType: string, payload: Uint8Array, signatures: readonly Uint8Array[]): Claim {
+  return claim("DSSE envelope", payloadType, [
+    readable("statement", () => {
+      const statement = parseStatement(payload);
+      return [
+        claim("type", statement.type),
+        claim("predicate type", statement.predicateType),
+        ...statement.subject.map(({ name, digest }) =>
+          claim("subject", name ?? "(no name)", Object.entries(digest).map(([algorithm, value]) => claim(algorithm, value))),
+        ),
+        ...(statement.predicate === undefined ? [] : [claim("predicate", JSON.stringify(statement.predicate))]),
+      ];
+    }),
+    ...signatures.map((signature) => claim("signature", encodeBase64(signature))),
+  ]);
+}
+
+function readable(label: string, read: () => readonly Claim[]): Claim {
+  try {
+    return claim(label, undefined, read());
+  } catch (error) {
+    if (!(error instanceof SigstoreError)) throw error;
+    return claim(label, undefined, [claim("warning", `cannot be read: ${error.message}`)]);
+  }
+}
+
+function claim(label: string, value?: string, children?: readonly Claim[]): Claim {
+  return { label, value, children, text: value === undefined ? label : `${label}: ${value}` };
+}
