@@ -44,8 +44,8 @@ export const MAX_SCTS = 32;
 export const MAX_DETACHED_SCT_BYTES = 64 * 1024;
 /** Log entries in one bundle. */
 export const MAX_TLOG_ENTRIES = 32;
-/** Bytes of the canonicalized body of one log entry. */
-export const MAX_TLOG_ENTRY_BODY_BYTES = 16 * 1024 * 1024;
+/** Bytes of the canonicalized body of one log entry. It holds hashes, signatures and certificates, never what was signed. */
+export const MAX_TLOG_ENTRY_BODY_BYTES = 1024 * 1024;
 /** Timestamps in one bundle. */
 export const MAX_TIMESTAMPS = 32;
 /** Bytes of one RFC 3161 response. */
@@ -62,7 +62,9 @@ export const MAX_SIGNED_NOTE_SIGNATURES = 64;
 export const MAX_ENVELOPE_SIGNATURES = 32;
 /** Bytes of one signature. ML-DSA-87 needs 4,627. */
 export const MAX_SIGNATURE_BYTES = 16 * 1024;
-/** Bits of an RSA modulus. */
+/** Bits of an RSA modulus: no fewer than these … */
+export const MIN_RSA_MODULUS_BITS = 2048;
+/** … and no more. */
 export const MAX_RSA_MODULUS_BITS = 4096;
 /** Subjects of an in-toto statement. */
 export const MAX_SUBJECTS = 1024;

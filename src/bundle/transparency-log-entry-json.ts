@@ -71,7 +71,10 @@ function readInclusionProof(reader: JsonReader): InclusionProof {
   const checkpoint = proof.optional("checkpoint")?.object(["envelope"]).optional("envelope");
   const envelope = checkpoint?.string() ?? "";
   if (envelope.length > MAX_SIGNED_NOTE_BYTES) {
-    throw new FormatError("LIMIT_EXCEEDED", `${reader.path} has a checkpoint of more than ${MAX_SIGNED_NOTE_BYTES} bytes`);
+    throw new FormatError(
+      "LIMIT_EXCEEDED",
+      `${reader.path} has a checkpoint of more than ${MAX_SIGNED_NOTE_BYTES} bytes`,
+    );
   }
   return {
     logIndex: readCount(proof.optional("logIndex")),

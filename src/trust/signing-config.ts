@@ -24,9 +24,7 @@ export interface Service {
 
 /** Says how many of the services to use, each of another operator. */
 export type ServiceConfiguration =
-  | { readonly kind: "ALL" }
-  | { readonly kind: "ANY" }
-  | { readonly kind: "EXACT"; readonly count: number };
+  { readonly kind: "ALL" } | { readonly kind: "ANY" } | { readonly kind: "EXACT"; readonly count: number };
 
 /** Holds the services to sign with. An empty list means that there is none of the kind, and none is to be used. */
 export interface SigningConfig {
@@ -77,7 +75,8 @@ export function parseSigningConfigObject(json: JsonValue): SigningConfig {
   const mediaType = readMediaType(config);
   const findings: Findings = { unusable: [], ignored: [], prefix: `${reader.path}.`.length };
   // Configs exist that say v0.1 and have the lists of v0.2.
-  const isV01 = mediaType === MEDIA_TYPE_V01 && !["caUrls", "oidcUrls", "rekorTlogUrls"].some((list) => config.has(list));
+  const isV01 =
+    mediaType === MEDIA_TYPE_V01 && !["caUrls", "oidcUrls", "rekorTlogUrls"].some((list) => config.has(list));
   const services = isV01 ? readServicesV01(reader, findings) : readServices(reader, findings);
   return {
     mediaType,
@@ -109,7 +108,9 @@ function readMediaType(config: JsonObjectReader): string {
 function readServices(reader: JsonReader, findings: Findings): Services {
   const config = readObject(reader, FIELDS, findings.ignored);
   const services = (field: string): readonly Service[] =>
-    readUsable(config.optional(field)?.array(MAX_TRUST_ENTRIES) ?? [], findings, (service) => readService(service, findings.ignored));
+    readUsable(config.optional(field)?.array(MAX_TRUST_ENTRIES) ?? [], findings, (service) =>
+      readService(service, findings.ignored),
+    );
   const configuration = (field: string): ServiceConfiguration | undefined => {
     const setting = config.optional(field);
     return setting && readUsable([setting], findings, (item) => readServiceConfiguration(item, findings.ignored))[0];
@@ -149,7 +150,11 @@ function readServicesV01(reader: JsonReader, findings: Findings): Services {
   };
 }
 
-function readUsable<T>(readers: readonly JsonReader[], findings: Findings, read: (reader: JsonReader) => T): readonly T[] {
+function readUsable<T>(
+  readers: readonly JsonReader[],
+  findings: Findings,
+  read: (reader: JsonReader) => T,
+): readonly T[] {
   const usable: T[] = [];
   for (const reader of readers) {
     try {
@@ -258,7 +263,8 @@ function usableServices(
 ): readonly Service[] {
   const valid = services.filter(
     // Version 0 is a service that has not been released.
-    ({ majorApiVersion, validFor }) => majorApiVersion > 0 && supportedVersions.includes(majorApiVersion) && isWithin(validFor, now),
+    ({ majorApiVersion, validFor }) =>
+      majorApiVersion > 0 && supportedVersions.includes(majorApiVersion) && isWithin(validFor, now),
   );
   const version = valid.reduce((highest, { majorApiVersion }) => Math.max(highest, majorApiVersion), 0);
   return valid

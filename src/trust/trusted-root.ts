@@ -105,14 +105,17 @@ export function parseTrustedRootObject(json: JsonValue): TrustedRoot {
 
   const readList = <T>(field: string, readEntry: ReadEntry<T>): readonly T[] => {
     const usable: T[] = [];
-    root.optional(field)?.array(MAX_TRUST_ENTRIES).forEach((reader, index) => {
-      try {
-        usable.push(readEntry(reader, ignored));
-      } catch (error) {
-        if (!(error instanceof SigstoreError)) throw error;
-        unusable.push({ path: `${field}[${index}]`, reason: error.message });
-      }
-    });
+    root
+      .optional(field)
+      ?.array(MAX_TRUST_ENTRIES)
+      .forEach((reader, index) => {
+        try {
+          usable.push(readEntry(reader, ignored));
+        } catch (error) {
+          if (!(error instanceof SigstoreError)) throw error;
+          unusable.push({ path: `${field}[${index}]`, reason: error.message });
+        }
+      });
     return usable;
   };
   return {
@@ -165,11 +168,14 @@ function readPublicKey(
   const key = readObject(reader, KEY_FIELDS, ignored);
   const keyDetails = key.required("keyDetails").string();
   const algorithm = algorithmForKeyDetails(keyDetails);
-  if (algorithm === undefined) reader.fail(`has keyDetails ${JSON.stringify(keyDetails.slice(0, 100))}, which are not supported`);
+  if (algorithm === undefined)
+    reader.fail(`has keyDetails ${JSON.stringify(keyDetails.slice(0, 100))}, which are not supported`);
   const rawBytes = readBytes(key.required("rawBytes"), MAX_KEY_FILE_BYTES);
   const publicKey = isPkcs1(keyDetails) ? parseRsaPublicKey(rawBytes) : parsePublicKey(rawBytes);
   if (!fitsKey(algorithm, publicKey)) {
-    reader.fail(`has keyDetails ${keyDetails}, but the key is ${publicKey.type}${publicKey.modulusBits === undefined ? "" : ` of ${publicKey.modulusBits} bits`}`);
+    reader.fail(
+      `has keyDetails ${keyDetails}, but the key is ${publicKey.type}${publicKey.modulusBits === undefined ? "" : ` of ${publicKey.modulusBits} bits`}`,
+    );
   }
   return { publicKey, algorithm, keyDetails, validFor: readTimeRange(key.required("validFor"), ignored) };
 }

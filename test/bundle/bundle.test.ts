@@ -24,10 +24,12 @@ const KEYID = jsonFile("bundle/v0.2-npm-publish-key-hint.sigstore.json");
 const REKOR_V2 = jsonFile("bundle/v0.3-rekor-v2-timestamp.sigstore.json");
 
 const parse = (json: Json): Bundle => parseBundle(JSON.stringify(json));
-const withCode = (code: string) => expect.objectContaining({ code });
+const withCode = (code: string): unknown => expect.objectContaining({ code });
 
 /** Intermediate and root of the production Fulcio, from its trusted root. */
-const [INTERMEDIATE, ROOT] = pick<[Json, Json]>(jsonFile("trusted-root/production.trusted_root.json"), "certificateAuthorities.1.certChain.certificates");
+const FULCIO = jsonFile("trusted-root/production.trusted_root.json");
+const INTERMEDIATE = pick(FULCIO, "certificateAuthorities.1.certChain.certificates.0");
+const ROOT = pick(FULCIO, "certificateAuthorities.1.certChain.certificates.1");
 const CERTIFICATES = "verificationMaterial.x509CertificateChain.certificates";
 const LEAF = pick(CHAIN, "verificationMaterial.x509CertificateChain.certificates.0");
 
@@ -91,7 +93,10 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
     ["a number as media type", { ...MESSAGE, mediaType: 3 }],
     ["an unknown field", { ...MESSAGE, extra: {} }],
     ["an unknown field that is null", { ...MESSAGE, extra: null }],
-    ["a field in snake_case", { ...without(MESSAGE, "verificationMaterial"), verification_material: MESSAGE["verificationMaterial"] }],
+    [
+      "a field in snake_case",
+      { ...without(MESSAGE, "verificationMaterial"), verification_material: MESSAGE["verificationMaterial"] },
+    ],
     ["no verification material", without(MESSAGE, "verificationMaterial")],
     ["null as verification material", { ...MESSAGE, verificationMaterial: null }],
     ["verification material with an unknown field", change(MESSAGE, "verificationMaterial.extra", 1)],
@@ -105,6 +110,7 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
     ["a chain without certificates", change(CHAIN, "verificationMaterial.x509CertificateChain", {})],
     ["an empty chain", change(CHAIN, CERTIFICATES, [])],
     ["a chain with an empty certificate", change(CHAIN, CERTIFICATES, [LEAF, { rawBytes: "" }])],
+    ["a chain with an unknown field", change(CHAIN, "verificationMaterial.x509CertificateChain.order", "leaf first")],
     ["a chain with null in it", change(CHAIN, CERTIFICATES, [LEAF, null])],
     ["a chain with a root certificate", change(CHAIN, CERTIFICATES, [LEAF, INTERMEDIATE, ROOT])],
     ["a chain of a root certificate alone", change(CHAIN, CERTIFICATES, [ROOT])],
@@ -116,8 +122,18 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
     ["a log entry with an unknown field", change(MESSAGE, "verificationMaterial.tlogEntries.0.extra", 1)],
     ["timestamps that are a list", change(REKOR_V2, "verificationMaterial.timestampVerificationData", [])],
     ["timestamps with an unknown field", change(REKOR_V2, "verificationMaterial.timestampVerificationData.extra", 1)],
-    ["an empty timestamp", change(REKOR_V2, "verificationMaterial.timestampVerificationData.rfc3161Timestamps", [{ signedTimestamp: "" }])],
-    ["a timestamp that is text", change(REKOR_V2, "verificationMaterial.timestampVerificationData.rfc3161Timestamps", ["AAAA"])],
+    [
+      "an empty timestamp",
+      change(REKOR_V2, "verificationMaterial.timestampVerificationData.rfc3161Timestamps", [{ signedTimestamp: "" }]),
+    ],
+    [
+      "a timestamp with an unknown field",
+      change(REKOR_V2, "verificationMaterial.timestampVerificationData.rfc3161Timestamps.0.uri", "x"),
+    ],
+    [
+      "a timestamp that is text",
+      change(REKOR_V2, "verificationMaterial.timestampVerificationData.rfc3161Timestamps", ["AAAA"]),
+    ],
     ["no content", without(MESSAGE, "messageSignature")],
     ["two contents", { ...MESSAGE, dsseEnvelope: DSSE["dsseEnvelope"] }],
     ["no signature", without(MESSAGE, "messageSignature.signature")],
@@ -125,9 +141,15 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
     ["null as signature", change(MESSAGE, "messageSignature.signature", null)],
     ["a message signature with an unknown field", change(MESSAGE, "messageSignature.extra", 1)],
     ["a message digest without algorithm", without(MESSAGE, "messageSignature.messageDigest.algorithm")],
-    ["a message digest of an unspecified algorithm", change(MESSAGE, "messageSignature.messageDigest.algorithm", "HASH_ALGORITHM_UNSPECIFIED")],
+    [
+      "a message digest of an unspecified algorithm",
+      change(MESSAGE, "messageSignature.messageDigest.algorithm", "HASH_ALGORITHM_UNSPECIFIED"),
+    ],
     ["a message digest of algorithm SHA3_256", change(MESSAGE, "messageSignature.messageDigest.algorithm", "SHA3_256")],
-    ["a message digest of an algorithm in lower case", change(MESSAGE, "messageSignature.messageDigest.algorithm", "sha2_256")],
+    [
+      "a message digest of an algorithm in lower case",
+      change(MESSAGE, "messageSignature.messageDigest.algorithm", "sha2_256"),
+    ],
     ["a message digest of an algorithm by number", change(MESSAGE, "messageSignature.messageDigest.algorithm", 1)],
     ["a message digest without digest", without(MESSAGE, "messageSignature.messageDigest.digest")],
     ["a message digest of another length", change(MESSAGE, "messageSignature.messageDigest.algorithm", "SHA2_384")],
@@ -140,7 +162,10 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
     ["an envelope with an unknown field", change(DSSE, "dsseEnvelope.extra", 1)],
     ["an envelope without signatures", without(DSSE, "dsseEnvelope.signatures")],
     ["an envelope with no signature in its list", change(DSSE, "dsseEnvelope.signatures", [])],
-    ["an envelope with the same signature twice", change(DSSE, "dsseEnvelope.signatures.1", pick(DSSE, "dsseEnvelope.signatures.0"))],
+    [
+      "an envelope with the same signature twice",
+      change(DSSE, "dsseEnvelope.signatures.1", pick(DSSE, "dsseEnvelope.signatures.0")),
+    ],
     ["an envelope with an empty signature", change(DSSE, "dsseEnvelope.signatures.0.sig", "")],
     ["an envelope whose signature has an unknown field", change(DSSE, "dsseEnvelope.signatures.0.cert", "x")],
   ])("rejects a bundle with %s", ([, json]) => {
@@ -166,8 +191,12 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
   });
 
   test("rejects a certificate in a chain that is none", () => {
-    expect(() => parse(change(CHAIN, CERTIFICATES, [LEAF, { rawBytes: "MAA=" }]))).toThrow(withCode("CERTIFICATE_MALFORMED"));
-    expect(() => parse(change(CHAIN, CERTIFICATES, [LEAF, { rawBytes: "AAAA" }]))).toThrow(withCode("CERTIFICATE_MALFORMED"));
+    expect(() => parse(change(CHAIN, CERTIFICATES, [LEAF, { rawBytes: "MAA=" }]))).toThrow(
+      withCode("CERTIFICATE_MALFORMED"),
+    );
+    expect(() => parse(change(CHAIN, CERTIFICATES, [LEAF, { rawBytes: "AAAA" }]))).toThrow(
+      withCode("CERTIFICATE_MALFORMED"),
+    );
   });
 
   test("accepts a chain with an intermediate, under any version", () => {
@@ -196,12 +225,19 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
   });
 
   test("accepts null for the members of a oneof that are not set", () => {
-    const json = change(change({ ...MESSAGE, dsseEnvelope: null }, "verificationMaterial.publicKey", null), "verificationMaterial.x509CertificateChain", null);
+    const json = change(
+      change({ ...MESSAGE, dsseEnvelope: null }, "verificationMaterial.publicKey", null),
+      "verificationMaterial.x509CertificateChain",
+      null,
+    );
     expect(parse(json)).toEqual(parse(MESSAGE));
   });
 
   test("accepts a public key without a hint", () => {
-    expect(parse(change(KEY, "verificationMaterial.publicKey", {})).verificationMaterial.content).toEqual({ kind: "publicKey", hint: "" });
+    expect(parse(change(KEY, "verificationMaterial.publicKey", {})).verificationMaterial.content).toEqual({
+      kind: "publicKey",
+      hint: "",
+    });
   });
 
   test.for([
@@ -218,11 +254,16 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
   ] as const)("reads a message digest of algorithm %s", ([algorithm, name, length]) => {
     const digest = base64(new Uint8Array(length).fill(7));
     const bundle = parse(change(MESSAGE, "messageSignature.messageDigest", { algorithm, digest }));
-    expect(bundle.content).toMatchObject({ messageDigest: { algorithm: name, digest: new Uint8Array(length).fill(7) } });
+    expect(bundle.content).toMatchObject({
+      messageDigest: { algorithm: name, digest: new Uint8Array(length).fill(7) },
+    });
   });
 
   test("rejects a keyid that is not the hint", () => {
-    expect(parse(KEYID).verificationMaterial.content).toEqual({ kind: "publicKey", hint: "SHA256:jl3bwswu80PjjokCgh0o2w5c2U4LhQAE57gj9cz1kzA" });
+    expect(parse(KEYID).verificationMaterial.content).toEqual({
+      kind: "publicKey",
+      hint: "SHA256:jl3bwswu80PjjokCgh0o2w5c2U4LhQAE57gj9cz1kzA",
+    });
     for (const json of [
       change(KEYID, "dsseEnvelope.signatures.0.keyid", "SHA256:other"),
       change(KEYID, "verificationMaterial.publicKey.hint", "SHA256:other"),
@@ -241,7 +282,7 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
   });
 
   describe("duplicate log entries", () => {
-    const [entry] = pick<[Json]>(MESSAGE, "verificationMaterial.tlogEntries");
+    const entry = pick(MESSAGE, "verificationMaterial.tlogEntries.0");
     const withSecond = (second: Json): Json => change(MESSAGE, "verificationMaterial.tlogEntries", [entry, second]);
     const other = base64(new TextEncoder().encode("other body"));
 
@@ -256,25 +297,53 @@ describe("parseBundle (client specification §5, sigstore_bundle.proto)", () => 
     test("accepts the same index and body in another log, and other ones in the same", () => {
       const logId = { keyId: base64(new Uint8Array(32)) };
       expect(parse(withSecond({ ...entry, logId })).verificationMaterial.tlogEntries).toHaveLength(2);
-      expect(parse(withSecond({ ...entry, logIndex: "1", canonicalizedBody: other })).verificationMaterial.tlogEntries).toHaveLength(2);
+      expect(
+        parse(withSecond({ ...entry, logIndex: "1", canonicalizedBody: other })).verificationMaterial.tlogEntries,
+      ).toHaveLength(2);
     });
   });
 
   describe("limits", () => {
-    const [entry] = pick<[Json]>(MESSAGE, "verificationMaterial.tlogEntries");
+    const entry = pick(MESSAGE, "verificationMaterial.tlogEntries.0");
     const entries = (count: number): Json[] =>
-      Array.from({ length: count }, (_, index) => ({ ...entry, logIndex: `${index}`, canonicalizedBody: base64(new TextEncoder().encode(`body ${index}`)) }));
+      Array.from({ length: count }, (_, index) => ({
+        ...entry,
+        logIndex: `${index}`,
+        canonicalizedBody: base64(new TextEncoder().encode(`body ${index}`)),
+      }));
     const timestamps = (count: number): Json[] => Array.from({ length: count }, () => ({ signedTimestamp: "AAAA" }));
     const TIMESTAMPS = "verificationMaterial.timestampVerificationData";
 
     test.for<[string, Json, Json]>([
-      ["log entries", change(MESSAGE, "verificationMaterial.tlogEntries", entries(32)), change(MESSAGE, "verificationMaterial.tlogEntries", entries(33))],
-      ["timestamps", change(MESSAGE, TIMESTAMPS, { rfc3161Timestamps: timestamps(32) }), change(MESSAGE, TIMESTAMPS, { rfc3161Timestamps: timestamps(33) })],
-      ["certificates", change(CHAIN, CERTIFICATES, Array(16).fill(INTERMEDIATE)), change(CHAIN, CERTIFICATES, Array(17).fill(INTERMEDIATE))],
+      [
+        "log entries",
+        change(MESSAGE, "verificationMaterial.tlogEntries", entries(32)),
+        change(MESSAGE, "verificationMaterial.tlogEntries", entries(33)),
+      ],
+      [
+        "timestamps",
+        change(MESSAGE, TIMESTAMPS, { rfc3161Timestamps: timestamps(32) }),
+        change(MESSAGE, TIMESTAMPS, { rfc3161Timestamps: timestamps(33) }),
+      ],
+      [
+        "certificates",
+        change(CHAIN, CERTIFICATES, Array(16).fill(INTERMEDIATE)),
+        change(CHAIN, CERTIFICATES, Array(17).fill(INTERMEDIATE)),
+      ],
       [
         "signature bytes",
         change(MESSAGE, "messageSignature.signature", base64(new Uint8Array(16 * 1024))),
         change(MESSAGE, "messageSignature.signature", base64(new Uint8Array(16 * 1024 + 1))),
+      ],
+      [
+        "signature bytes of an envelope",
+        change(DSSE, "dsseEnvelope.signatures.0.sig", base64(new Uint8Array(16 * 1024))),
+        change(DSSE, "dsseEnvelope.signatures.0.sig", base64(new Uint8Array(16 * 1024 + 1))),
+      ],
+      [
+        "timestamp bytes",
+        change(REKOR_V2, `${TIMESTAMPS}.rfc3161Timestamps.0.signedTimestamp`, base64(new Uint8Array(256 * 1024))),
+        change(REKOR_V2, `${TIMESTAMPS}.rfc3161Timestamps.0.signedTimestamp`, base64(new Uint8Array(256 * 1024 + 1))),
       ],
       [
         "certificate bytes",
@@ -309,18 +378,24 @@ describe("serializeBundle", () => {
     "writes %s so that @sigstore/bundle reads what it read before",
     (name) => {
       const text = textFile(`bundle/${name}`);
-      expect(bundleToJSON(bundleFromJSON(JSON.parse(serializeBundle(parseBundle(text)))))).toEqual(
-        bundleToJSON(bundleFromJSON(JSON.parse(text))),
-      );
+      expect(rereadByOracle(serializeBundle(parseBundle(text)))).toEqual(rereadByOracle(text));
     },
   );
 
   test("writes fields in the order of the specification", () => {
     const written: Json = { ...serializeBundleObject(parse(REKOR_V2)) };
     expect(Object.keys(written)).toEqual(["mediaType", "verificationMaterial", "messageSignature"]);
-    expect(Object.keys(pick(written, "verificationMaterial"))).toEqual(["certificate", "tlogEntries", "timestampVerificationData"]);
+    expect(Object.keys(pick(written, "verificationMaterial"))).toEqual([
+      "certificate",
+      "tlogEntries",
+      "timestampVerificationData",
+    ]);
     expect(Object.keys(pick(written, "verificationMaterial.tlogEntries.0"))).toEqual([
-      "logIndex", "logId", "kindVersion", "inclusionProof", "canonicalizedBody",
+      "logIndex",
+      "logId",
+      "kindVersion",
+      "inclusionProof",
+      "canonicalizedBody",
     ]);
   });
 
@@ -343,7 +418,10 @@ describe("parseBundle, given hostile bytes", () => {
       fc.property(
         fc.nat({ max: TEXT.length - 1 }),
         fc.nat(),
-        fc.oneof(fc.constantFrom(..."{}[]\",:=/+-_0A \\"), fc.string({ unit: "binary", minLength: 0, maxLength: 1 })),
+        fc.oneof(
+          fc.constantFrom(...Array.from('{}[]",:=/+-_0A \\')),
+          fc.string({ unit: "binary", minLength: 0, maxLength: 1 }),
+        ),
         (file, at, character) => {
           const text = TEXT[file] ?? "";
           const index = at % text.length;
@@ -373,7 +451,8 @@ describe("parseBundle, given hostile bytes", () => {
 
   test("gives a SigstoreError when it is cut short anywhere", () => {
     for (const text of TEXT) {
-      for (let end = 0; end < text.length; end += 97) expect(() => parseBundle(text.slice(0, end))).toThrow(SigstoreError);
+      for (let end = 0; end < text.length; end += 97)
+        expect(() => parseBundle(text.slice(0, end))).toThrow(SigstoreError);
       expect(() => parseBundle(text.slice(0, -1))).toThrow(SigstoreError);
     }
   });
@@ -420,6 +499,10 @@ describe("parseBundles (client specification §5, JSON Lines)", () => {
     expect(() => parseBundles(new TextEncoder().encode(text))).toThrow(withCode("BUNDLE_MALFORMED"));
   });
 
+  test("rejects a file that is too large before it looks at it", () => {
+    expect(() => parseBundles(new Uint8Array(128 * 1024 * 1024 + 1).fill(0x0a))).toThrow(withCode("LIMIT_EXCEEDED"));
+  });
+
   test("rejects a file of 1025 bundles", () => {
     const small = serializeBundle(parse(jsonFile("bundle/v0.3-ed25519-empty-message-digest.sigstore.json")));
     expect(parseBundles(`${small}\n`.repeat(1024))).toHaveLength(1024);
@@ -429,7 +512,9 @@ describe("parseBundles (client specification §5, JSON Lines)", () => {
 
 const REAL = new URL("../../testdata/real/", import.meta.url);
 describe("bundles made by cosign", () => {
-  const files = readdirSync(REAL, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".sigstore.json"));
+  const files = readdirSync(REAL, { recursive: true, encoding: "utf8" }).filter((name) =>
+    name.endsWith(".sigstore.json"),
+  );
   test.for(files)("reads and writes %s", (name) => {
     const text = readFileSync(new URL(name, REAL), "utf8");
     const bundle = parseBundle(text);
@@ -440,7 +525,11 @@ describe("bundles made by cosign", () => {
 });
 
 /** Puts a bundle and what the oracle read into one shape. */
-function valuesOf({ mediaType, verificationMaterial: { content: signer, tlogEntries, rfc3161Timestamps }, content }: Bundle) {
+function valuesOf({
+  mediaType,
+  verificationMaterial: { content: signer, tlogEntries, rfc3161Timestamps },
+  content,
+}: Bundle) {
   return {
     mediaType,
     signer:
@@ -449,12 +538,25 @@ function valuesOf({ mediaType, verificationMaterial: { content: signer, tlogEntr
         : signer.kind === "x509CertificateChain"
           ? signer.certificates.map(base64)
           : signer.hint,
-    entries: tlogEntries.map(({ logIndex, logId, integratedTime, canonicalizedBody }) => [logIndex, base64(logId), integratedTime, base64(canonicalizedBody)]),
+    entries: tlogEntries.map(({ logIndex, logId, integratedTime, canonicalizedBody }) => [
+      logIndex,
+      base64(logId),
+      integratedTime,
+      base64(canonicalizedBody),
+    ]),
     timestamps: rfc3161Timestamps.map(base64),
     content:
       content.kind === "messageSignature"
-        ? [base64(content.signature), content.messageDigest?.algorithm, content.messageDigest && base64(content.messageDigest.digest)]
-        : [base64(content.envelope.payload), content.envelope.payloadType, content.envelope.signatures.map(({ sig, keyid }) => [base64(sig), keyid])],
+        ? [
+            base64(content.signature),
+            content.messageDigest?.algorithm,
+            content.messageDigest && base64(content.messageDigest.digest),
+          ]
+        : [
+            base64(content.envelope.payload),
+            content.envelope.payloadType,
+            content.envelope.signatures.map(({ sig, keyid }) => [base64(sig), keyid]),
+          ],
   };
 }
 
@@ -470,14 +572,36 @@ function valuesOfOracle(json: unknown) {
           ? signer.x509CertificateChain.certificates.map(({ rawBytes }) => base64(rawBytes))
           : signer.publicKey.hint,
     entries: verificationMaterial.tlogEntries.map((entry) => [
-      BigInt(entry.logIndex), base64(entry.logId.keyId), BigInt(entry.integratedTime), base64(entry.canonicalizedBody),
+      BigInt(entry.logIndex),
+      base64(entry.logId?.keyId ?? new Uint8Array()),
+      BigInt(entry.integratedTime),
+      base64(entry.canonicalizedBody),
     ]),
-    timestamps: (verificationMaterial.timestampVerificationData?.rfc3161Timestamps ?? []).map(({ signedTimestamp }) => base64(signedTimestamp)),
+    timestamps: (verificationMaterial.timestampVerificationData?.rfc3161Timestamps ?? []).map(({ signedTimestamp }) =>
+      base64(signedTimestamp),
+    ),
     content:
       content.$case === "messageSignature"
-        ? [base64(content.messageSignature.signature), ["", "sha256", "sha384", "sha512"][content.messageSignature.messageDigest.algorithm], base64(content.messageSignature.messageDigest.digest)]
-        : [base64(content.dsseEnvelope.payload), content.dsseEnvelope.payloadType, content.dsseEnvelope.signatures.map(({ sig, keyid }) => [base64(sig), keyid])],
+        ? [
+            base64(content.messageSignature.signature),
+            ["", "sha256", "sha384", "sha512"][content.messageSignature.messageDigest.algorithm],
+            base64(content.messageSignature.messageDigest.digest),
+          ]
+        : [
+            base64(content.dsseEnvelope.payload),
+            content.dsseEnvelope.payloadType,
+            content.dsseEnvelope.signatures.map(({ sig, keyid }) => [base64(sig), keyid]),
+          ],
   };
+}
+
+/** Reads and writes a bundle with the oracle. It keeps an empty list of timestamps, which says as much as none. */
+function rereadByOracle(text: string): Json {
+  const json: Json = { ...bundleToJSON(bundleFromJSON(JSON.parse(text))) };
+  const timestamps = pick(json, "verificationMaterial.timestampVerificationData") as Json | undefined;
+  return timestamps !== undefined && Object.keys(timestamps).length === 0
+    ? without(json, "verificationMaterial.timestampVerificationData")
+    : json;
 }
 
 function expectErrorOrOther(parseMutant: () => Bundle, original: Bundle | undefined): void {
@@ -505,7 +629,9 @@ function parseBundleSafe(json: Json): JsonValue {
 }
 
 const bytes = (length?: number): fc.Arbitrary<Uint8Array> =>
-  fc.uint8Array(length === undefined ? { minLength: 1, maxLength: 40 } : { minLength: length, maxLength: length }).map((array) => Uint8Array.from(array));
+  fc
+    .uint8Array(length === undefined ? { minLength: 1, maxLength: 40 } : { minLength: length, maxLength: length })
+    .map((array) => Uint8Array.from(array));
 const int64 = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n });
 const text = fc.string({ minLength: 1 });
 
@@ -530,26 +656,36 @@ const entries = fc.record(
 );
 const signers: fc.Arbitrary<Bundle["verificationMaterial"]["content"]> = fc.oneof(
   bytes().map((certificate) => ({ kind: "certificate", certificate, fromChain: false }) as const),
-  fc.constantFrom(...[LEAF, INTERMEDIATE].map(({ rawBytes }) => new Uint8Array(Buffer.from(rawBytes as string, "base64")))).map(
-    (certificate) => ({ kind: "x509CertificateChain", certificates: [certificate, certificate] }) as const,
-  ),
+  fc
+    .constantFrom(
+      ...[LEAF, INTERMEDIATE].map(({ rawBytes }) => new Uint8Array(Buffer.from(rawBytes as string, "base64"))),
+    )
+    .map((certificate) => ({ kind: "x509CertificateChain", certificates: [certificate, certificate] }) as const),
   fc.string().map((hint) => ({ kind: "publicKey", hint }) as const),
 );
-const digests = fc.constantFrom(["sha256", 32] as const, ["sha384", 48] as const, ["sha512", 64] as const).chain(([algorithm, length]) =>
-  bytes(length).map((digest) => ({ algorithm, digest })),
-);
+const digests = fc
+  .constantFrom(["sha256", 32] as const, ["sha384", 48] as const, ["sha512", 64] as const)
+  .chain(([algorithm, length]) => bytes(length).map((digest) => ({ algorithm, digest })));
 const contents: fc.Arbitrary<Bundle["content"]> = fc.oneof(
   bytes().map((signature) => ({ kind: "messageSignature", signature }) as const),
-  fc.tuple(bytes(), digests).map(([signature, messageDigest]) => ({ kind: "messageSignature", messageDigest, signature }) as const),
-  fc.tuple(bytes(), text, bytes()).map(
-    ([payload, payloadType, sig]) => ({ kind: "dsseEnvelope", envelope: { payload, payloadType, signatures: [{ sig, keyid: "" }] } }) as const,
-  ),
+  fc
+    .tuple(bytes(), digests)
+    .map(([signature, messageDigest]) => ({ kind: "messageSignature", messageDigest, signature }) as const),
+  fc
+    .tuple(bytes(), text, bytes())
+    .map(
+      ([payload, payloadType, sig]) =>
+        ({ kind: "dsseEnvelope", envelope: { payload, payloadType, signatures: [{ sig, keyid: "" }] } }) as const,
+    ),
 );
 const bundles: fc.Arbitrary<Bundle> = fc
   .record({
     media: fc.constantFrom(...BUNDLE_MEDIA_TYPES),
     content: signers,
-    tlogEntries: fc.uniqueArray(entries as fc.Arbitrary<Bundle["verificationMaterial"]["tlogEntries"][number]>, { maxLength: 3, selector: (entry) => base64(entry.logId) }),
+    tlogEntries: fc.uniqueArray(entries as fc.Arbitrary<Bundle["verificationMaterial"]["tlogEntries"][number]>, {
+      maxLength: 3,
+      selector: (entry) => base64(entry.logId),
+    }),
     rfc3161Timestamps: fc.array(bytes(), { maxLength: 3 }),
     signed: contents,
   })

@@ -6,7 +6,7 @@ import {
 } from "../../src/bundle/transparency-log-entry-json.ts";
 import { JsonReader } from "../../src/encoding/json-reader.ts";
 import type { JsonValue } from "../../src/encoding/json.ts";
-import { base64, change, jsonFile, pick, without, type Json } from "../support/json-edits.ts";
+import { base64, change, jsonFile, pick, without } from "../support/json-edits.ts";
 
 const read = (json: unknown) =>
   readTransparencyLogEntry(new JsonReader(json as JsonValue, "entry", "TLOG_ENTRY_MALFORMED"));
@@ -133,6 +133,16 @@ describe("readTransparencyLogEntry (sigstore_rekor.proto)", () => {
       expect.objectContaining({ code: "LIMIT_EXCEEDED" }),
     );
     expect(read(change(V1, "inclusionProof.hashes", hashes.slice(1))).inclusionProof?.hashes).toHaveLength(64);
+  });
+
+  test.for([
+    ["a body of more than a megabyte", "canonicalizedBody", 1024 * 1024],
+    ["an inclusion promise of more than 16 kilobytes", "inclusionPromise.signedEntryTimestamp", 16 * 1024],
+  ] as const)("rejects %s", ([, path, most]) => {
+    expect(() => read(change(V1, path, base64(new Uint8Array(most))))).not.toThrow();
+    expect(() => read(change(V1, path, base64(new Uint8Array(most + 1))))).toThrow(
+      expect.objectContaining({ code: "LIMIT_EXCEEDED" }),
+    );
   });
 
   test("rejects a checkpoint of more than half a megabyte", () => {

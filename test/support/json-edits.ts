@@ -12,10 +12,10 @@ export function jsonFile(path: string): Json {
   return JSON.parse(textFile(path)) as Json;
 }
 
-/** Returns the value at a path as `change` takes it. The caller says what it is. */
-export function pick<T = Json>(json: Json, path: string): T {
+/** Returns the object at a path as `change` takes it. */
+export function pick(json: Json, path: string): Json {
   const { parent, key } = locate(json, path);
-  return parent[key] as T;
+  return parent[key] as Json;
 }
 
 /** Returns a copy with one value set; the path is dotted, numbers are indexes of arrays. */

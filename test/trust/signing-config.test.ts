@@ -1,6 +1,7 @@
 import { SigningConfig as ProtoSigningConfig } from "@sigstore/protobuf-specs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { JsonValue } from "../../src/encoding/json.ts";
 import { SigstoreError } from "../../src/errors.ts";
 import {
   parseSigningConfig,
@@ -22,7 +23,7 @@ const V01 = {
   tsaUrls: ["https://tsa.example/api/v1/timestamp"],
 };
 const parse = (json: Json) => parseSigningConfig(JSON.stringify(json));
-const withCode = (code: string) => expect.objectContaining({ code });
+const withCode = (code: string): unknown => expect.objectContaining({ code });
 
 describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
   test("reads the values that protobuf-specs reads", () => {
@@ -30,10 +31,20 @@ describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
     const proto = ProtoSigningConfig.fromJSON(CONFIG);
     for (const list of ["caUrls", "oidcUrls", "rekorTlogUrls", "tsaUrls"] as const) {
       expect(config[list]).toEqual(
-        proto[list].map(({ url, majorApiVersion, operator, validFor }) => ({ url, majorApiVersion, operator, validFor: { start: validFor?.start } })),
+        proto[list].map(({ url, majorApiVersion, operator, validFor }) => ({
+          url,
+          majorApiVersion,
+          operator,
+          validFor: { start: validFor?.start },
+        })),
       );
     }
-    expect(config).toMatchObject({ rekorTlogConfig: { kind: "ANY" }, tsaConfig: { kind: "ANY" }, unusable: [], ignoredFields: [] });
+    expect(config).toMatchObject({
+      rekorTlogConfig: { kind: "ANY" },
+      tsaConfig: { kind: "ANY" },
+      unusable: [],
+      ignoredFields: [],
+    });
   });
 
   test("reads bytes and text alike", () => {
@@ -43,7 +54,10 @@ describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
   test.for([
     [{ selector: "ALL" }, { kind: "ALL" }],
     [{ selector: "ANY", count: 0 }, { kind: "ANY" }],
-    [{ selector: "EXACT", count: 2 }, { kind: "EXACT", count: 2 }],
+    [
+      { selector: "EXACT", count: 2 },
+      { kind: "EXACT", count: 2 },
+    ],
   ] as const)("reads selector %j", ([json, configuration]) => {
     expect(parse({ ...CONFIG, rekorTlogConfig: json }).rekorTlogConfig).toEqual(configuration);
   });
@@ -55,7 +69,12 @@ describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
   });
 
   test("reads v0.1, where every service is of API version 1 and one of each is enough", () => {
-    const service = (url: string): Service => ({ url, majorApiVersion: 1, validFor: { start: new Date(0) }, operator: "" });
+    const service = (url: string): Service => ({
+      url,
+      majorApiVersion: 1,
+      validFor: { start: new Date(0) },
+      operator: "",
+    });
     expect(parse(V01)).toEqual({
       mediaType: V01.mediaType,
       caUrls: [service("https://fulcio.example")],
@@ -70,7 +89,13 @@ describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
   });
 
   test("reads v0.1 with services left out or empty", () => {
-    expect(parse({ mediaType: V01.mediaType, caUrl: "" })).toMatchObject({ caUrls: [], oidcUrls: [], rekorTlogUrls: [], tsaUrls: [], unusable: [] });
+    expect(parse({ mediaType: V01.mediaType, caUrl: "" })).toMatchObject({
+      caUrls: [],
+      oidcUrls: [],
+      rekorTlogUrls: [],
+      tsaUrls: [],
+      unusable: [],
+    });
   });
 
   test("reads a config that says v0.1 and is written like v0.2", () => {
@@ -84,7 +109,10 @@ describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
     ["an empty object", "{}"],
     ["a list", "[]"],
     ["no media type", JSON.stringify(without(CONFIG, "mediaType"))],
-    ["a media type of a newer version", JSON.stringify({ ...CONFIG, mediaType: "application/vnd.dev.sigstore.signingconfig.v0.3+json" })],
+    [
+      "a media type of a newer version",
+      JSON.stringify({ ...CONFIG, mediaType: "application/vnd.dev.sigstore.signingconfig.v0.3+json" }),
+    ],
     ["the media type of a trusted root", textFile("trusted-root/production.trusted_root.json")],
     ["services that are an object", JSON.stringify({ ...CONFIG, caUrls: {} })],
     ["JSON that ends early", TEXT.slice(0, -3)],
@@ -93,7 +121,14 @@ describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
   });
 
   test("rejects a field that occurs twice", () => {
-    expect(() => parseSigningConfig(TEXT.replace('"caUrls":', '"caUrls":[],"caUrls":'))).toThrow(withCode("JSON_DUPLICATE_KEY"));
+    expect(() => parseSigningConfig(TEXT.replace('"caUrls":', '"caUrls":[],"caUrls":'))).toThrow(
+      withCode("JSON_DUPLICATE_KEY"),
+    );
+  });
+
+  test("rejects a file that is too large", () => {
+    expect(() => parseSigningConfig(TEXT.padEnd(4 * 1024 * 1024))).not.toThrow();
+    expect(() => parseSigningConfig(TEXT.padEnd(4 * 1024 * 1024 + 1))).toThrow(withCode("LIMIT_EXCEEDED"));
   });
 
   test.for<[string, Json]>([
@@ -112,7 +147,10 @@ describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
   ])("sets aside a service %s, and nothing else", ([, json]) => {
     const config = parse(json);
     expect(config.unusable).toEqual([{ path: "rekorTlogUrls[0]", reason: expect.stringMatching(/./) as string }]);
-    expect({ ...config, unusable: [] }).toEqual({ ...parse(CONFIG), rekorTlogUrls: parse(CONFIG).rekorTlogUrls.slice(1) });
+    expect({ ...config, unusable: [] }).toEqual({
+      ...parse(CONFIG),
+      rekorTlogUrls: parse(CONFIG).rekorTlogUrls.slice(1),
+    });
   });
 
   test("sets aside a URL with credentials, without repeating them", () => {
@@ -138,9 +176,15 @@ describe("parseSigningConfig (sigstore_trustroot.proto SigningConfig)", () => {
 
   test("ignores fields that it does not know, and names them", () => {
     let json = change(CONFIG, "future", 1);
-    for (const path of ["caUrls.0.future", "caUrls.0.validFor.future", "tsaConfig.future"]) json = change(json, path, 1);
+    for (const path of ["caUrls.0.future", "caUrls.0.validFor.future", "tsaConfig.future"])
+      json = change(json, path, 1);
     const config = parse(json);
-    expect([...config.ignoredFields].sort()).toEqual(["caUrls[0].future", "caUrls[0].validFor.future", "future", "tsaConfig.future"]);
+    expect([...config.ignoredFields].sort()).toEqual([
+      "caUrls[0].future",
+      "caUrls[0].validFor.future",
+      "future",
+      "tsaConfig.future",
+    ]);
     expect({ ...config, ignoredFields: [] }).toEqual(parse(CONFIG));
   });
 
@@ -165,17 +209,28 @@ describe("serializeSigningConfig", () => {
   });
 
   test("writes a config so that protobuf-specs reads what it read before", () => {
-    expect(ProtoSigningConfig.fromJSON(JSON.parse(serializeSigningConfig(parse(CONFIG))))).toEqual(ProtoSigningConfig.fromJSON(CONFIG));
+    expect(ProtoSigningConfig.fromJSON(JSON.parse(serializeSigningConfig(parse(CONFIG))))).toEqual(
+      ProtoSigningConfig.fromJSON(CONFIG),
+    );
   });
 
   test("writes v0.1 as v0.2", () => {
     const config = parse(V01);
-    expect(parseSigningConfigObject(JSON.parse(serializeSigningConfig(config)))).toEqual({ ...config, mediaType: CONFIG["mediaType"] });
+    expect(parseSigningConfigObject(JSON.parse(serializeSigningConfig(config)) as JsonValue)).toEqual({
+      ...config,
+      mediaType: CONFIG["mediaType"],
+    });
   });
 });
 
 const NOW = new Date("2026-06-01T00:00:00Z");
-const service = (url: string, majorApiVersion: number, start: string, operator = "a.example", end?: string): Service => ({
+const service = (
+  url: string,
+  majorApiVersion: number,
+  start: string,
+  operator = "a.example",
+  end?: string,
+): Service => ({
   url,
   majorApiVersion,
   validFor: { start: new Date(start), ...(end !== undefined && { end: new Date(end) }) },
@@ -183,10 +238,13 @@ const service = (url: string, majorApiVersion: number, start: string, operator =
 });
 
 describe("selectService (sigstore_trustroot.proto ca_urls, oidc_urls)", () => {
-  const select = (services: readonly Service[], supportedVersions = [1]) => selectService(services, { supportedVersions, now: NOW }).url;
+  const select = (services: readonly Service[], supportedVersions = [1]) =>
+    selectService(services, { supportedVersions, now: NOW }).url;
 
   test("selects the one that started last", () => {
-    expect(select([service("old", 1, "2024-01-01"), service("new", 1, "2025-01-01"), service("older", 1, "2023-01-01")])).toBe("new");
+    expect(
+      select([service("old", 1, "2024-01-01"), service("new", 1, "2025-01-01"), service("older", 1, "2023-01-01")]),
+    ).toBe("new");
   });
 
   test("selects the first of those that started at once", () => {
@@ -269,7 +327,8 @@ describe("selectServices (sigstore_trustroot.proto ServiceSelector)", () => {
     for (let first = 0; first < 3; first++) {
       for (let second = 0; second < 2; second++) {
         const draws = [(first + 0.5) / 3, (second + 0.5) / 2];
-        for (const url of select({ kind: "EXACT", count: 2 }, () => draws.shift() ?? 0)) counts.set(url, (counts.get(url) ?? 0) + 1);
+        for (const url of select({ kind: "EXACT", count: 2 }, () => draws.shift() ?? 0))
+          counts.set(url, (counts.get(url) ?? 0) + 1);
       }
     }
     expect(Object.fromEntries(counts)).toEqual({ "a-new": 4, b: 4, c: 4 });

@@ -36,7 +36,8 @@ describe("isWithin (sigstore_common.proto TimeRange)", () => {
   });
 });
 
-const read = (json: JsonValue, ignored: string[] = []) => readTimeRange(new JsonReader(json, "range", "TRUSTED_ROOT_MALFORMED"), ignored);
+const read = (json: JsonValue, ignored: string[] = []) =>
+  readTimeRange(new JsonReader(json, "range", "TRUSTED_ROOT_MALFORMED"), ignored);
 
 describe("readTimeRange", () => {
   test.for([
@@ -70,10 +71,10 @@ describe("readTimeRange", () => {
 });
 
 describe("serializeTimeRange", () => {
-  test.for([
-    { start: "2026-01-02T03:04:05Z" },
-    { start: "2026-01-02T03:04:05.120Z", end: "2026-02-03T04:05:06.789Z" },
-  ])("writes %j as it was", (json) => {
-    expect(serializeTimeRange(read(json))).toEqual(json);
-  });
+  test.for([{ start: "2026-01-02T03:04:05Z" }, { start: "2026-01-02T03:04:05.120Z", end: "2026-02-03T04:05:06.789Z" }])(
+    "writes %j as it was",
+    (json) => {
+      expect(serializeTimeRange(read(json))).toEqual(json);
+    },
+  );
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { TrustedRoot as ProtoTrustedRoot } from "@sigstore/protobuf-specs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { JsonValue } from "../../src/encoding/json.ts";
 import { SigstoreError } from "../../src/errors.ts";
 import {
   operatorOf,
@@ -51,10 +52,16 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
     ["a list", "[]"],
     ["null", "null"],
     ["no media type", JSON.stringify(without(PRODUCTION, "mediaType"))],
-    ["a media type of a newer version", JSON.stringify({ ...PRODUCTION, mediaType: "application/vnd.dev.sigstore.trustedroot.v0.3+json" })],
+    [
+      "a media type of a newer version",
+      JSON.stringify({ ...PRODUCTION, mediaType: "application/vnd.dev.sigstore.trustedroot.v0.3+json" }),
+    ],
     ["the media type of a bundle", textFile("bundle/v0.3-public-key.sigstore.json")],
     ["the media type of a signing config", textFile("signing-config/production.signing_config.v0.2.json")],
-    ["a media type with something after it", JSON.stringify({ ...PRODUCTION, mediaType: `${TRUSTED_ROOT_MEDIA_TYPES[0]}0` })],
+    [
+      "a media type with something after it",
+      JSON.stringify({ ...PRODUCTION, mediaType: `${TRUSTED_ROOT_MEDIA_TYPES[0]}0` }),
+    ],
     ["a media type that is no string", JSON.stringify({ ...PRODUCTION, mediaType: 1 })],
     ["logs that are an object", JSON.stringify({ ...PRODUCTION, tlogs: {} })],
     ["authorities that are text", JSON.stringify({ ...PRODUCTION, certificateAuthorities: "x" })],
@@ -70,8 +77,18 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
 
   test("rejects more entries of a kind than anyone needs", () => {
     const [log] = PRODUCTION["tlogs"] as [Json];
-    expect(() => parse({ ...PRODUCTION, tlogs: Array(257).fill(log) })).toThrow(expect.objectContaining({ code: "LIMIT_EXCEEDED" }));
+    expect(() => parse({ ...PRODUCTION, tlogs: Array(257).fill(log) })).toThrow(
+      expect.objectContaining({ code: "LIMIT_EXCEEDED" }),
+    );
     expect(parse({ ...PRODUCTION, tlogs: Array(256).fill(log) }).tlogs).toHaveLength(256);
+  });
+
+  test("rejects a file that is too large", () => {
+    const padding = " ".repeat(4 * 1024 * 1024 - JSON.stringify(PRODUCTION).length);
+    expect(() => parseTrustedRoot(JSON.stringify(PRODUCTION) + padding)).not.toThrow();
+    expect(() => parseTrustedRoot(`${JSON.stringify(PRODUCTION)}${padding} `)).toThrow(
+      expect.objectContaining({ code: "LIMIT_EXCEEDED" }),
+    );
   });
 
   test("reads lists that are absent or null as empty", () => {
@@ -88,15 +105,29 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
   test("ignores fields that it does not know, and names them", () => {
     let json = change(PRODUCTION, "future", {});
     for (const path of [
-      "tlogs.0.future", "tlogs.0.publicKey.future", "tlogs.0.publicKey.validFor.future", "tlogs.0.logId.future",
-      "certificateAuthorities.1.future", "certificateAuthorities.1.subject.future", "certificateAuthorities.1.certChain.future",
-      "certificateAuthorities.1.certChain.certificates.0.future", "certificateAuthorities.1.validFor.future",
-    ]) json = change(json, path, 1);
+      "tlogs.0.future",
+      "tlogs.0.publicKey.future",
+      "tlogs.0.publicKey.validFor.future",
+      "tlogs.0.logId.future",
+      "certificateAuthorities.1.future",
+      "certificateAuthorities.1.subject.future",
+      "certificateAuthorities.1.certChain.future",
+      "certificateAuthorities.1.certChain.certificates.0.future",
+      "certificateAuthorities.1.validFor.future",
+    ])
+      json = change(json, path, 1);
     const root = parse(json);
     expect([...root.ignoredFields].sort()).toEqual([
-      "certificateAuthorities[1].certChain.certificates[0].future", "certificateAuthorities[1].certChain.future",
-      "certificateAuthorities[1].future", "certificateAuthorities[1].subject.future", "certificateAuthorities[1].validFor.future",
-      "future", "tlogs[0].future", "tlogs[0].logId.future", "tlogs[0].publicKey.future", "tlogs[0].publicKey.validFor.future",
+      "certificateAuthorities[1].certChain.certificates[0].future",
+      "certificateAuthorities[1].certChain.future",
+      "certificateAuthorities[1].future",
+      "certificateAuthorities[1].subject.future",
+      "certificateAuthorities[1].validFor.future",
+      "future",
+      "tlogs[0].future",
+      "tlogs[0].logId.future",
+      "tlogs[0].publicKey.future",
+      "tlogs[0].publicKey.validFor.future",
     ]);
     expect({ ...root, ignoredFields: [] }).toEqual(parse(PRODUCTION));
   });
@@ -107,14 +138,39 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
   });
 
   test.for<[string, Json, string]>([
-    ["a log with unknown keyDetails", change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PKIX_FALCON_512"), "tlogs[0]"],
-    ["a log with unspecified keyDetails", change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PUBLIC_KEY_DETAILS_UNSPECIFIED"), "tlogs[0]"],
+    [
+      "a log with unknown keyDetails",
+      change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PKIX_FALCON_512"),
+      "tlogs[0]",
+    ],
+    [
+      "a log with unspecified keyDetails",
+      change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PUBLIC_KEY_DETAILS_UNSPECIFIED"),
+      "tlogs[0]",
+    ],
     ["a log with keyDetails by number", change(PRODUCTION, "tlogs.0.publicKey.keyDetails", 5), "tlogs[0]"],
     ["a log without keyDetails", without(PRODUCTION, "tlogs.0.publicKey.keyDetails"), "tlogs[0]"],
-    ["a log with keyDetails of another curve", change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PKIX_ECDSA_P384_SHA_384"), "tlogs[0]"],
-    ["a log with keyDetails of another algorithm", change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PKIX_ED25519"), "tlogs[0]"],
-    ["a log with keyDetails of RSA in PKCS #1", change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PKCS1_RSA_PKCS1V5"), "tlogs[0]"],
+    [
+      "a log with keyDetails of another curve",
+      change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PKIX_ECDSA_P384_SHA_384"),
+      "tlogs[0]",
+    ],
+    [
+      "a log with keyDetails of another algorithm",
+      change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PKIX_ED25519"),
+      "tlogs[0]",
+    ],
+    [
+      "a log with keyDetails of RSA in PKCS #1",
+      change(PRODUCTION, "tlogs.0.publicKey.keyDetails", "PKCS1_RSA_PKCS1V5"),
+      "tlogs[0]",
+    ],
     ["a log with a key that is none", change(PRODUCTION, "tlogs.0.publicKey.rawBytes", "AAAA"), "tlogs[0]"],
+    [
+      "a log with a key of more than 64 kilobytes",
+      change(PRODUCTION, "tlogs.0.publicKey.rawBytes", base64(new Uint8Array(64 * 1024 + 1))),
+      "tlogs[0]",
+    ],
     ["a log with an empty key", change(PRODUCTION, "tlogs.0.publicKey.rawBytes", ""), "tlogs[0]"],
     ["a log with a key in bad base64", change(PRODUCTION, "tlogs.0.publicKey.rawBytes", "A"), "tlogs[0]"],
     ["a log without key bytes", without(PRODUCTION, "tlogs.0.publicKey.rawBytes"), "tlogs[0]"],
@@ -122,10 +178,22 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
     ["a log without period", without(PRODUCTION, "tlogs.0.publicKey.validFor"), "tlogs[0]"],
     ["a log without start", change(PRODUCTION, "tlogs.0.publicKey.validFor", {}), "tlogs[0]"],
     ["a log whose start is null", change(PRODUCTION, "tlogs.0.publicKey.validFor.start", null), "tlogs[0]"],
-    ["a log that ends before it starts", change(PRODUCTION, "tlogs.0.publicKey.validFor.end", "2001-01-01T00:00:00Z"), "tlogs[0]"],
+    [
+      "a log that ends before it starts",
+      change(PRODUCTION, "tlogs.0.publicKey.validFor.end", "2001-01-01T00:00:00Z"),
+      "tlogs[0]",
+    ],
     ["a log with an unknown hash algorithm", change(PRODUCTION, "tlogs.0.hashAlgorithm", "BLAKE3"), "tlogs[0]"],
-    ["a log with a hash algorithm that its trees do not use", change(PRODUCTION, "tlogs.0.hashAlgorithm", "SHA2_512"), "tlogs[0]"],
-    ["a log with an unspecified hash algorithm", change(PRODUCTION, "tlogs.0.hashAlgorithm", "HASH_ALGORITHM_UNSPECIFIED"), "tlogs[0]"],
+    [
+      "a log with a hash algorithm that its trees do not use",
+      change(PRODUCTION, "tlogs.0.hashAlgorithm", "SHA2_512"),
+      "tlogs[0]",
+    ],
+    [
+      "a log with an unspecified hash algorithm",
+      change(PRODUCTION, "tlogs.0.hashAlgorithm", "HASH_ALGORITHM_UNSPECIFIED"),
+      "tlogs[0]",
+    ],
     ["a log without hash algorithm", without(PRODUCTION, "tlogs.0.hashAlgorithm"), "tlogs[0]"],
     ["a log without any id", without(PRODUCTION, "tlogs.0.logId"), "tlogs[0]"],
     ["a log with an id of 5 bytes", change(PRODUCTION, "tlogs.0.logId.keyId", base64(new Uint8Array(5))), "tlogs[0]"],
@@ -134,23 +202,66 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
     ["null as a log", change(PRODUCTION, "tlogs.0", null), "tlogs[0]"],
     ["a CT log with a bad key", change(PRODUCTION, "ctlogs.1.publicKey.rawBytes", "AAAA"), "ctlogs[1]"],
     ["a CA without chain", without(PRODUCTION, "certificateAuthorities.1.certChain"), "certificateAuthorities[1]"],
-    ["a CA with an empty chain", change(PRODUCTION, "certificateAuthorities.1.certChain.certificates", []), "certificateAuthorities[1]"],
-    ["a CA with a certificate that is none", change(PRODUCTION, "certificateAuthorities.1.certChain.certificates.0.rawBytes", "MAA="), "certificateAuthorities[1]"],
-    ["a CA with an empty certificate", change(PRODUCTION, "certificateAuthorities.1.certChain.certificates.0.rawBytes", ""), "certificateAuthorities[1]"],
-    ["a CA with null as certificate", change(PRODUCTION, "certificateAuthorities.1.certChain.certificates.0", null), "certificateAuthorities[1]"],
-    ["a CA with too many certificates", change(PRODUCTION, "certificateAuthorities.1.certChain.certificates", Array(17).fill(pick(PRODUCTION, "certificateAuthorities.1.certChain.certificates.0"))), "certificateAuthorities[1]"],
+    [
+      "a CA with an empty chain",
+      change(PRODUCTION, "certificateAuthorities.1.certChain.certificates", []),
+      "certificateAuthorities[1]",
+    ],
+    [
+      "a CA with a certificate that is none",
+      change(PRODUCTION, "certificateAuthorities.1.certChain.certificates.0.rawBytes", "MAA="),
+      "certificateAuthorities[1]",
+    ],
+    [
+      "a CA with an empty certificate",
+      change(PRODUCTION, "certificateAuthorities.1.certChain.certificates.0.rawBytes", ""),
+      "certificateAuthorities[1]",
+    ],
+    [
+      "a CA with a certificate of more than 64 kilobytes",
+      change(
+        PRODUCTION,
+        "certificateAuthorities.1.certChain.certificates.0.rawBytes",
+        base64(new Uint8Array(64 * 1024 + 1)),
+      ),
+      "certificateAuthorities[1]",
+    ],
+    [
+      "a CA with null as certificate",
+      change(PRODUCTION, "certificateAuthorities.1.certChain.certificates.0", null),
+      "certificateAuthorities[1]",
+    ],
+    [
+      "a CA with too many certificates",
+      change(
+        PRODUCTION,
+        "certificateAuthorities.1.certChain.certificates",
+        Array(17).fill(pick(PRODUCTION, "certificateAuthorities.1.certChain.certificates.0")),
+      ),
+      "certificateAuthorities[1]",
+    ],
     ["a CA without period", without(PRODUCTION, "certificateAuthorities.1.validFor"), "certificateAuthorities[1]"],
     ["a CA without start", without(PRODUCTION, "certificateAuthorities.1.validFor.start"), "certificateAuthorities[1]"],
-    ["a CA with a subject that is text", change(PRODUCTION, "certificateAuthorities.1.subject", "CN=x"), "certificateAuthorities[1]"],
+    [
+      "a CA with a subject that is text",
+      change(PRODUCTION, "certificateAuthorities.1.subject", "CN=x"),
+      "certificateAuthorities[1]",
+    ],
     ["a TSA without start", without(PRODUCTION, "timestampAuthorities.0.validFor.start"), "timestampAuthorities[0]"],
-    ["a TSA with an empty chain", change(PRODUCTION, "timestampAuthorities.0.certChain.certificates", []), "timestampAuthorities[0]"],
+    [
+      "a TSA with an empty chain",
+      change(PRODUCTION, "timestampAuthorities.0.certChain.certificates", []),
+      "timestampAuthorities[0]",
+    ],
   ])("sets aside %s, and nothing else", ([, json, path]) => {
     const root = parse(json);
     expect(root.unusable).toEqual([{ path, reason: expect.stringMatching(/./) as string }]);
     const [, list, index] = /^(\w+)\[(\d+)\]$/.exec(path) ?? [];
     const expected = parse(PRODUCTION);
     for (const name of LISTS) {
-      expect(root[name]).toEqual(name === list ? expected[name].filter((_, at) => at !== Number(index)) : expected[name]);
+      expect(root[name]).toEqual(
+        name === list ? expected[name].filter((_, at) => at !== Number(index)) : expected[name],
+      );
     }
   });
 
@@ -163,7 +274,11 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
     ["an RSA key under the deprecated PKIX_RSA_PKCS1V5", "PKIX_RSA_PKCS1V5", rsa("spki")],
     ["an RSA key under the deprecated PKCS1_RSA_PSS", "PKCS1_RSA_PSS", rsa("pkcs1")],
   ] as const)("reads %s", ([, keyDetails, key]) => {
-    const json = change(change(PRODUCTION, "tlogs.0.publicKey.keyDetails", keyDetails), "tlogs.0.publicKey.rawBytes", base64(key));
+    const json = change(
+      change(PRODUCTION, "tlogs.0.publicKey.keyDetails", keyDetails),
+      "tlogs.0.publicKey.rawBytes",
+      base64(key),
+    );
     const root = parse(json);
     expect(root.unusable).toEqual([]);
     expect(root.tlogs[0]?.keyDetails).toBe(keyDetails);
@@ -175,7 +290,11 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
     ["in PKIX under PKCS #1 keyDetails", "PKCS1_RSA_PKCS1V5", rsa("spki")],
     ["in PKCS #1 under PKIX keyDetails", "PKIX_RSA_PKCS1V15_2048_SHA256", rsa("pkcs1")],
   ] as const)("sets aside an RSA key %s", ([, keyDetails, key]) => {
-    const json = change(change(PRODUCTION, "tlogs.0.publicKey.keyDetails", keyDetails), "tlogs.0.publicKey.rawBytes", base64(key));
+    const json = change(
+      change(PRODUCTION, "tlogs.0.publicKey.keyDetails", keyDetails),
+      "tlogs.0.publicKey.rawBytes",
+      base64(key),
+    );
     expect(parse(json).unusable).toMatchObject([{ path: "tlogs[0]" }]);
   });
 
@@ -220,7 +339,7 @@ describe("parseTrustedRoot (sigstore_trustroot.proto TrustedRoot)", () => {
     const text = JSON.stringify(STAGING);
     const original = parseTrustedRoot(text);
     fc.assert(
-      fc.property(fc.nat(text.length - 1), fc.constantFrom(..."{}[]\",:=/+-_0A9"), (index, character) => {
+      fc.property(fc.nat(text.length - 1), fc.constantFrom(...Array.from('{}[]",:=/+-_0A9')), (index, character) => {
         const mutant = text.slice(0, index) + character + text.slice(index + 1);
         if (mutant === text) return;
         try {
@@ -245,18 +364,23 @@ describe("operatorOf (sigstore_trustroot.proto operator)", () => {
     expect(root.tlogs.map(operatorOf)).toEqual([
       // services of the public good instance, as its log API shows them
       "c0d23d6ad406973f9559f3ba2d1ca01f84147d8ffc5b8445c224f98b9591801d",
-      Buffer.from(pick<string>(PRODUCTION, "tlogs.1.logId.keyId"), "base64").toString("hex"),
+      Buffer.from(pick(PRODUCTION, "tlogs.1.logId")["keyId"] as string, "base64").toString("hex"),
     ]);
     expect(root.timestampAuthorities.map(operatorOf)).toEqual(["https://timestamp.sigstore.dev/api/v1/timestamp"]);
   });
 
   test("is not the empty operator of proto3", () => {
-    expect(operatorOf(parse(change(PRODUCTION, "timestampAuthorities.0.operator", "")).timestampAuthorities[0]!)).toMatch(/^https:/);
+    expect(
+      operatorOf(parse(change(PRODUCTION, "timestampAuthorities.0.operator", "")).timestampAuthorities[0]!),
+    ).toMatch(/^https:/);
   });
 });
 
 describe("serializeTrustedRoot", () => {
-  test.for([["production", PRODUCTION], ["staging", STAGING]] as const)("writes the %s root so that it reads the same", ([, json]) => {
+  test.for([
+    ["production", PRODUCTION],
+    ["staging", STAGING],
+  ] as const)("writes the %s root so that it reads the same", ([, json]) => {
     const root = parse(json);
     const text = serializeTrustedRoot(root);
     expect(parseTrustedRoot(text)).toEqual(root);
@@ -271,19 +395,27 @@ describe("serializeTrustedRoot", () => {
 
 describe("parseTrustedRootObject", () => {
   test("reads a root that is part of a larger document", () => {
-    expect(parseTrustedRootObject(JSON.parse(JSON.stringify(PRODUCTION)))).toEqual(parse(PRODUCTION));
+    expect(parseTrustedRootObject(JSON.parse(JSON.stringify(PRODUCTION)) as JsonValue)).toEqual(parse(PRODUCTION));
   });
 });
 
 describe.skipIf(!sharedAvailable())("trusted roots of the conformance sample", () => {
   const cases = sharedAvailable() ? join(sharedDir, "conformance", "bundle-verify") : "";
-  const files = cases === "" ? [] : readdirSync(cases).map((name) => join(cases, name, "trusted_root.json")).filter((file) => existsSync(file));
-  test.for(files.map((file) => [file.split("/").at(-2) ?? "", file] as const))("reads the one of %s in whole", ([, file]) => {
-    const text = readFileSync(file, "utf8");
-    const root = parseTrustedRoot(text);
-    expect(root.unusable).toEqual([]);
-    expect(valuesOf(root)).toEqual(valuesOfOracle(JSON.parse(text)));
-  });
+  const files =
+    cases === ""
+      ? []
+      : readdirSync(cases)
+          .map((name) => join(cases, name, "trusted_root.json"))
+          .filter((file) => existsSync(file));
+  test.for(files.map((file) => [file.split("/").at(-2) ?? "", file] as const))(
+    "reads the one of %s in whole",
+    ([, file]) => {
+      const text = readFileSync(file, "utf8");
+      const root = parseTrustedRoot(text);
+      expect(root.unusable).toEqual([]);
+      expect(valuesOf(root)).toEqual(valuesOfOracle(JSON.parse(text)));
+    },
+  );
 });
 
 function spki(namedCurve: string): Uint8Array {
