@@ -10,7 +10,11 @@ export interface Person {
 export const PEOPLE = {
   email: { kind: "email", claims: { email: "alice@example.com" }, identity: "alice@example.com" },
   "other-email": { kind: "email", claims: { email: "bob@example.com" }, identity: "bob@example.com" },
-  github: { kind: "github", claims: {}, identity: "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main" },
+  github: {
+    kind: "github",
+    claims: {},
+    identity: "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main",
+  },
   gitlab: { kind: "gitlab", claims: {}, identity: "https://gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main" },
 } as const satisfies Record<string, Person>;
 
@@ -35,13 +39,19 @@ export interface Signing {
 
 /** Writes the command line that signs. */
 export function signArguments(signing: Signing): string[] {
-  const args = [signing.content === "attestation" ? "attest-blob" : "sign-blob", "--yes", "--signing-config", signing.signingConfig];
+  const args = [
+    signing.content === "attestation" ? "attest-blob" : "sign-blob",
+    "--yes",
+    "--signing-config",
+    signing.signingConfig,
+  ];
   if (signing.trustedRoot !== undefined) args.push("--trusted-root", signing.trustedRoot);
   if ("key" in signing.signer) args.push("--key", signing.signer.key);
   else args.push("--identity-token", signing.signer.identityToken);
   if (signing.algorithm !== undefined) args.push("--signing-algorithm", signing.algorithm);
   if (signing.statement !== undefined) args.push("--statement", signing.statement);
-  if (signing.predicate !== undefined) args.push("--type", signing.predicate.type, "--predicate", signing.predicate.file);
+  if (signing.predicate !== undefined)
+    args.push("--type", signing.predicate.type, "--predicate", signing.predicate.file);
   args.push("--bundle", signing.bundle);
   if (signing.statement === undefined) args.push(signing.artifact);
   return args;
@@ -64,7 +74,8 @@ export function verifyArguments(question: Question): string[] {
   const args = [question.type === undefined ? "verify-blob" : "verify-blob-attestation", "--bundle", question.bundle];
   if (question.trustedRoot !== undefined) args.push("--trusted-root", question.trustedRoot);
   if ("key" in question.signer) args.push("--key", question.signer.key);
-  else args.push("--certificate-identity", question.signer.identity, "--certificate-oidc-issuer", question.signer.issuer);
+  else
+    args.push("--certificate-identity", question.signer.identity, "--certificate-oidc-issuer", question.signer.issuer);
   if (question.type !== undefined) args.push("--type", question.type);
   if (question.ignoreLog === true) args.push("--insecure-ignore-tlog");
   args.push(question.artifact);

@@ -35,7 +35,16 @@ export interface RealStack {
 export type TokenKind = "email" | "github" | "gitlab";
 
 const PROGRAMS = [
-  "cosign", "sigstore-go-verification", "fulcio", "ct_server", "trillian_log_server", "trillian_log_signer", "createtree", "rekor-server", "rekor-v2", "timestamp-server",
+  "cosign",
+  "sigstore-go-verification",
+  "fulcio",
+  "ct_server",
+  "trillian_log_server",
+  "trillian_log_signer",
+  "createtree",
+  "rekor-server",
+  "rekor-v2",
+  "timestamp-server",
 ] as const;
 
 /** Finds where the peers are, or would be once installed. */
@@ -82,14 +91,23 @@ export function startRealStack(peers: Peers, dir: string): RealStack {
     }
   };
   process.prependOnceListener("exit", stop); // before whoever removes the folder that `dir` is in
-  for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) process.once(signal, () => process.exit(status));
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)
+    process.once(signal, () => process.exit(status));
   execFileSync(process.execPath, [script, "up", dir], { stdio: ["ignore", "ignore", 2] });
   const env = JSON.parse(readFileSync(join(dir, "env.json"), "utf8")) as Omit<RealStack, "token" | "stop">;
   return {
     ...env,
     // Not by fetch: its kept connection would be to the stack before, when one follows another on the same port.
     token(kind, claims = {}) {
-      return execFileSync(process.execPath, [script, "token", dir, kind, ...Object.entries(claims).map(([name, value]) => `${name}=${value}`)], { encoding: "utf8" });
+      return execFileSync(
+        process.execPath,
+        [script, "token", dir, kind, ...Object.entries(claims).map(([name, value]) => `${name}=${value}`)],
+        { encoding: "utf8" },
+      );
     },
     stop,
   };
@@ -100,13 +118,29 @@ export function startRealStack(peers: Peers, dir: string): RealStack {
  *
  * @param options - `env` is added; `home` becomes the home folder.
  */
-export function runProgram(program: string, args: readonly string[], options: { readonly cwd: string; readonly home: string; readonly env?: Readonly<Record<string, string>> }): Promise<Outcome> {
-  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(COSIGN|SIGSTORE|TUF|GITHUB|XDG)_/.test(name)));
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: { readonly cwd: string; readonly home: string; readonly env?: Readonly<Record<string, string>> },
+): Promise<Outcome> {
+  const inherited = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(COSIGN|SIGSTORE|TUF|GITHUB|XDG)_/.test(name)),
+  );
   return new Promise((done) => {
-    execFile(program, args, { cwd: options.cwd, env: { ...inherited, HOME: options.home, ...options.env }, maxBuffer: 1 << 26, timeout: 120_000 }, (error, stdout, stderr) => {
-      const status = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
-      done({ status, stdout, stderr: error !== null && stderr === "" ? error.message : stderr });
-    });
+    execFile(
+      program,
+      args,
+      {
+        cwd: options.cwd,
+        env: { ...inherited, HOME: options.home, ...options.env },
+        maxBuffer: 1 << 26,
+        timeout: 120_000,
+      },
+      (error, stdout, stderr) => {
+        const status = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
+        done({ status, stdout, stderr: error !== null && stderr === "" ? error.message : stderr });
+      },
+    );
   });
 }
 

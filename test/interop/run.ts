@@ -10,7 +10,15 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type * as Library from "../../src/index.ts";
 import { issuerOf, PEOPLE, signArguments, verifyArguments, type Question } from "./cosign-arguments.ts";
-import { ensurePeers, findPeers, runProgram, startRealStack, UNREACHABLE, type Outcome, type RealStack } from "./real-stack.ts";
+import {
+  ensurePeers,
+  findPeers,
+  runProgram,
+  startRealStack,
+  UNREACHABLE,
+  type Outcome,
+  type RealStack,
+} from "./real-stack.ts";
 
 const PROJECT = resolve(import.meta.dirname, "..", "..");
 const CLI = join(PROJECT, "dist", "cli", "main.js");
@@ -59,7 +67,8 @@ const KEYS: Readonly<Record<string, readonly string[] | undefined>> = {
 function* cases(): Generator<Case> {
   for (const content of ["blob", "attestation"] as const) {
     for (const log of ["v1", "v2"] as const) {
-      for (const by of ["email", "github", "gitlab"] as const) yield { name: `${content} ${log} ${by}`, content, log, by };
+      for (const by of ["email", "github", "gitlab"] as const)
+        yield { name: `${content} ${log} ${by}`, content, log, by };
       yield { name: `${content} ${log} key p256`, content, log, key: "p256" };
       yield { name: `${content} ${log} key rsa2048`, content, log, key: "rsa2048" };
     }
@@ -69,13 +78,22 @@ function* cases(): Generator<Case> {
   for (const algorithm of ["ecdsa-sha2-384-nistp384", "ecdsa-sha2-512-nistp521", "rsa-sign-pkcs1-3072-sha256"]) {
     yield { name: `blob v2 email ${algorithm}`, content: "blob", log: "v2", by: "email", algorithm };
   }
-  for (const [log, type] of [["v1", "slsaprovenance1"], ["v2", "spdxjson"], ["v2", "cyclonedx"], ["v1", "https://example.com/predicate/v1"]] as const) {
+  for (const [log, type] of [
+    ["v1", "slsaprovenance1"],
+    ["v2", "spdxjson"],
+    ["v2", "cyclonedx"],
+    ["v1", "https://example.com/predicate/v1"],
+  ] as const) {
     yield { name: `attestation ${log} email ${type}`, content: "attestation", log, by: "email", type };
   }
 }
 
 /** The questions about one bundle: the right one, and each with one thing wrong. */
-function* questions(one: Case, right: Question, at: (name: string) => string): Generator<readonly [name: string, expected: Verdict, question: Question]> {
+function* questions(
+  one: Case,
+  right: Question,
+  at: (name: string) => string,
+): Generator<readonly [name: string, expected: Verdict, question: Question]> {
   yield ["accept", "accept", right];
   yield ["artifact", "refuse", { ...right, artifact: at("other-artifact.txt") }];
   if ("key" in right.signer) {
@@ -102,21 +120,34 @@ function readOutcome({ status, stderr }: Outcome): Answer {
 }
 
 function makeVerifiers(bin: string, cwd: string, home: string, library: typeof Library): Verifiers {
-  const cosign = (args: readonly string[]): Promise<Outcome> => runProgram(join(bin, "cosign"), args, { cwd, home, env: { TUF_MIRROR: UNREACHABLE } });
+  const cosign = (args: readonly string[]): Promise<Outcome> =>
+    runProgram(join(bin, "cosign"), args, { cwd, home, env: { TUF_MIRROR: UNREACHABLE } });
   return {
-    cli: async (question) => readOutcome(await runProgram(process.execPath, [CLI, ...verifyArguments(question)], { cwd, home })),
+    cli: async (question) =>
+      readOutcome(await runProgram(process.execPath, [CLI, ...verifyArguments(question)], { cwd, home })),
     library: (question) => askLibrary(library, question),
     cosign: async (question) => readOutcome(await cosign(verifyArguments(question))),
     "sigstore-go": async (question) => {
       if (question.ignoreLog !== undefined || question.trustedRoot === undefined) return undefined; // it insists on a time, and a root
-      const who = "key" in question.signer ? ["-publicKey", question.signer.key, "-requireCTlog=false"] : ["-expectedSAN", question.signer.identity, "-expectedIssuer", question.signer.issuer];
-      const args = ["-trustedrootJSONpath", question.trustedRoot, ...who, "-artifact", question.artifact, question.bundle];
+      const who =
+        "key" in question.signer
+          ? ["-publicKey", question.signer.key, "-requireCTlog=false"]
+          : ["-expectedSAN", question.signer.identity, "-expectedIssuer", question.signer.issuer];
+      const args = [
+        "-trustedrootJSONpath",
+        question.trustedRoot,
+        ...who,
+        "-artifact",
+        question.artifact,
+        question.bundle,
+      ];
       const outcome = await runProgram(join(bin, "sigstore-go-verification"), args, { cwd, home });
       if (/^panic: .*crypto\.PublicKey is .*, not \*ecdsa/m.test(outcome.stderr)) return undefined; // it knows no other keys
       const predicateType = question.type === undefined ? undefined : predicateTypeOf(question.type);
       if (outcome.status === 0 && predicateType !== undefined) {
         const { statement } = JSON.parse(outcome.stdout) as { statement?: { predicateType?: string } };
-        if (statement?.predicateType !== predicateType) return { verdict: "refuse", reason: "predicate type, compared here" };
+        if (statement?.predicateType !== predicateType)
+          return { verdict: "refuse", reason: "predicate type, compared here" };
       }
       return readOutcome(outcome);
     },
@@ -134,12 +165,21 @@ async function askLibrary(library: typeof Library, question: Question, trust?: L
       "key" in question.signer
         ? { keys: [{ publicKey: library.parsePublicKeyPem(readFileSync(question.signer.key, "utf8")) }] as const }
         : { identity: { subjectAlternativeName: question.signer.identity, issuer: question.signer.issuer } };
-    const evidence = await library.verify({ path: question.bundle }, { path: question.artifact }, { ...policy, ...who });
+    const evidence = await library.verify(
+      { path: question.bundle },
+      { path: question.artifact },
+      { ...policy, ...who },
+    );
     const json = JSON.stringify(library.evidenceToJson(evidence));
-    if ("identity" in question.signer && !json.includes(JSON.stringify(question.signer.identity))) return { verdict: "crash", reason: "evidence without the identity" };
+    if ("identity" in question.signer && !json.includes(JSON.stringify(question.signer.identity)))
+      return { verdict: "crash", reason: "evidence without the identity" };
     return { verdict: "accept", reason: "" };
   } catch (error) {
-    if (error instanceof library.SigstoreError) return { verdict: error.code === "USAGE_INVALID" ? "crash" : "refuse", reason: `${error.code}: ${error.message}` };
+    if (error instanceof library.SigstoreError)
+      return {
+        verdict: error.code === "USAGE_INVALID" ? "crash" : "refuse",
+        reason: `${error.code}: ${error.message}`,
+      };
     return { verdict: "crash", reason: String(error) };
   }
 }
@@ -188,10 +228,21 @@ async function main(): Promise<number> {
   const { mediaType } = JSON.parse(readFileSync(stack.signingConfig, "utf8")) as { mediaType: string };
   writeFileSync(at("no-services.json"), JSON.stringify({ mediaType }));
 
-  const run = (args: readonly string[]): Promise<Outcome> => runProgram(join(peers.bin, "cosign"), args, { cwd: work, home: at("home"), env: { COSIGN_PASSWORD: PASSWORD, TUF_MIRROR: UNREACHABLE } });
+  const run = (args: readonly string[]): Promise<Outcome> =>
+    runProgram(join(peers.bin, "cosign"), args, {
+      cwd: work,
+      home: at("home"),
+      env: { COSIGN_PASSWORD: PASSWORD, TUF_MIRROR: UNREACHABLE },
+    });
   for (const [name, openssl] of Object.entries(KEYS)) {
     if (openssl !== undefined) execFileSync("openssl", [...openssl, "-out", at(`${name}.pem`)], { stdio: "ignore" });
-    must(await run(openssl === undefined ? ["generate-key-pair", "--output-key-prefix", name] : ["import-key-pair", "--yes", "--key", at(`${name}.pem`), "--output-key-prefix", name]));
+    must(
+      await run(
+        openssl === undefined
+          ? ["generate-key-pair", "--output-key-prefix", name]
+          : ["import-key-pair", "--yes", "--key", at(`${name}.pem`), "--output-key-prefix", name],
+      ),
+    );
   }
 
   const verifiers = makeVerifiers(peers.bin, work, at("home"), library);
@@ -212,11 +263,20 @@ async function main(): Promise<number> {
 
   const count = rows.reduce((sum, row) => sum + row.cells.filter((cell) => cell !== "-").length, 0);
   for (const failure of failures) console.log(`FAILED ${failure}`);
-  console.log(failures.length === 0 ? `${rows.length} bundles, ${count} questions to four verifiers, all as expected` : `${failures.length} failures`);
+  console.log(
+    failures.length === 0
+      ? `${rows.length} bundles, ${count} questions to four verifiers, all as expected`
+      : `${failures.length} failures`,
+  );
   return failures.length === 0 ? 0 : 1;
 }
 
-async function sign(one: Case, stack: RealStack, at: (name: string) => string, run: (args: readonly string[]) => Promise<Outcome>): Promise<Question> {
+async function sign(
+  one: Case,
+  stack: RealStack,
+  at: (name: string) => string,
+  run: (args: readonly string[]) => Promise<Outcome>,
+): Promise<Question> {
   const bundle = at(`${one.name.replaceAll(/[^a-z0-9]+/g, "-")}.sigstore.json`);
   const person = one.by === undefined ? undefined : PEOPLE[one.by];
   if (person !== undefined) writeFileSync(at("token"), stack.token(person.kind, person.claims));
@@ -225,7 +285,9 @@ async function sign(one: Case, stack: RealStack, at: (name: string) => string, r
     await run(
       signArguments({
         content: one.content,
-        signingConfig: { v1: stack.signingConfigRekor1, v2: stack.signingConfig, none: at("no-services.json") }[one.log],
+        signingConfig: { v1: stack.signingConfigRekor1, v2: stack.signingConfig, none: at("no-services.json") }[
+          one.log
+        ],
         ...(one.key !== "ed25519" && { trustedRoot: stack.trustedRoot }), // cosign cannot verify its own
         signer: person === undefined ? { key: at(`${one.key}.key`) } : { identityToken: at("token") },
         ...(one.algorithm !== undefined && { algorithm: one.algorithm }),
@@ -239,7 +301,10 @@ async function sign(one: Case, stack: RealStack, at: (name: string) => string, r
     bundle,
     artifact: at("artifact.txt"),
     trustedRoot: stack.trustedRoot,
-    signer: person === undefined ? { key: at(`${one.key}.pub`) } : { identity: person.identity, issuer: issuerOf(person, stack.oidcUrl) },
+    signer:
+      person === undefined
+        ? { key: at(`${one.key}.pub`) }
+        : { identity: person.identity, issuer: issuerOf(person, stack.oidcUrl) },
     ...(type !== undefined && { type }),
     ...(one.log === "none" && { ignoreLog: true }),
   };
@@ -251,14 +316,21 @@ async function askAll(one: Case, right: Question, at: (name: string) => string, 
   const cells = new Map<string, string>();
   const failures: string[] = [];
   for (const [name, expected, question] of questions(one, right, at)) {
-    const answers = await Promise.all(Object.entries(verifiers).map(async ([verifier, ask]) => [verifier as VerifierName, await ask(question)] as const));
+    const answers = await Promise.all(
+      Object.entries(verifiers).map(
+        async ([verifier, ask]) => [verifier as VerifierName, await ask(question)] as const,
+      ),
+    );
     const marks: string[] = [];
     for (const [verifier, answer] of answers) {
       if (answer === undefined || answer.verdict === expected) continue;
       const ours = verifier === "cli" || verifier === "library";
       const known = ours ? undefined : knownDifference(verifier, one, name);
       marks.push(`${known === undefined ? "!" : "~"}${verifier}`);
-      if (known === undefined) failures.push(`${one.name}, ${name}: ${verifier} says ${answer.verdict}${answer.reason === "" ? "" : ` (${answer.reason})`}, expected ${expected}`);
+      if (known === undefined)
+        failures.push(
+          `${one.name}, ${name}: ${verifier} says ${answer.verdict}${answer.reason === "" ? "" : ` (${answer.reason})`}, expected ${expected}`,
+        );
     }
     cells.set(name, marks.length === 0 ? "ok" : marks.join(" "));
   }
@@ -276,8 +348,10 @@ async function askWithTuf(
   const lines: string[] = [];
   const failures: string[] = [];
   const commandLines = {
-    cli: (args: readonly string[]) => runProgram(process.execPath, [CLI, ...args], { cwd: at("."), home: at("home-cli") }),
-    cosign: (args: readonly string[]) => runProgram(join(bin, "cosign"), args, { cwd: at("."), home: at("home-cosign") }),
+    cli: (args: readonly string[]) =>
+      runProgram(process.execPath, [CLI, ...args], { cwd: at("."), home: at("home-cli") }),
+    cosign: (args: readonly string[]) =>
+      runProgram(join(bin, "cosign"), args, { cwd: at("."), home: at("home-cosign") }),
   };
   const check = (name: string, what: string, { verdict, reason }: Answer, expected: Verdict): void => {
     lines.push(`tuf: ${name}: ${what}: ${verdict}${verdict === expected ? "" : ` !expected ${expected}`}`);
@@ -286,19 +360,52 @@ async function askWithTuf(
   const bundles = [...signed].filter(([title]) => /^(blob|attestation) v[12] (email|key p256)$/.test(title));
 
   for (const [name, program] of Object.entries(commandLines)) {
-    check(name, "initialize with another root", readOutcome(await program(["initialize", "--mirror", stack.tufUrl, "--root", OTHER_TUF_ROOT])), "refuse");
-    check(name, "initialize", readOutcome(await program(["initialize", "--mirror", stack.tufUrl, "--root", stack.tufRoot])), "accept");
+    check(
+      name,
+      "initialize with another root",
+      readOutcome(await program(["initialize", "--mirror", stack.tufUrl, "--root", OTHER_TUF_ROOT])),
+      "refuse",
+    );
+    check(
+      name,
+      "initialize",
+      readOutcome(await program(["initialize", "--mirror", stack.tufUrl, "--root", stack.tufRoot])),
+      "accept",
+    );
     for (const [title, { trustedRoot: _, ...question }] of bundles) {
       check(name, title, readOutcome(await program(verifyArguments(question))), "accept");
-      check(name, `${title}, another artifact`, readOutcome(await program(verifyArguments({ ...question, artifact: at("other-artifact.txt") }))), "refuse");
+      check(
+        name,
+        `${title}, another artifact`,
+        readOutcome(await program(verifyArguments({ ...question, artifact: at("other-artifact.txt") }))),
+        "refuse",
+      );
     }
   }
 
-  const trust = (root: string, home: string): Library.TrustChoice => ({ mirror: stack.tufUrl, root: readFileSync(root), environment: { HOME: at(home) } });
+  const trust = (root: string, home: string): Library.TrustChoice => ({
+    mirror: stack.tufUrl,
+    root: readFileSync(root),
+    environment: { HOME: at(home) },
+  });
   for (const [title, { trustedRoot: _, ...question }] of bundles) {
     check("library", title, await askLibrary(library, question, trust(stack.tufRoot, "home-library")), "accept");
-    check("library", `${title}, another artifact`, await askLibrary(library, { ...question, artifact: at("other-artifact.txt") }, trust(stack.tufRoot, "home-library")), "refuse");
-    check("library", `${title}, another TUF root`, await askLibrary(library, question, trust(OTHER_TUF_ROOT, "home-library-other")), "refuse");
+    check(
+      "library",
+      `${title}, another artifact`,
+      await askLibrary(
+        library,
+        { ...question, artifact: at("other-artifact.txt") },
+        trust(stack.tufRoot, "home-library"),
+      ),
+      "refuse",
+    );
+    check(
+      "library",
+      `${title}, another TUF root`,
+      await askLibrary(library, question, trust(OTHER_TUF_ROOT, "home-library-other")),
+      "refuse",
+    );
   }
   return { lines, failures };
 }
@@ -306,9 +413,17 @@ async function askWithTuf(
 function printTable(rows: readonly Row[]): void {
   const table = [["bundle", ...COLUMNS], ...rows.map((row) => [row.name, ...row.cells])];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)));
-  console.log("Verifiers: our command line, our library, cosign, sigstore-go. First column: all is right; others: one thing is wrong.");
+  console.log(
+    "Verifiers: our command line, our library, cosign, sigstore-go. First column: all is right; others: one thing is wrong.",
+  );
   console.log("ok = all answer as they must; ~name = differs for a known reason; !name = differs; - = not asked\n");
-  for (const line of table) console.log(line.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
+  for (const line of table)
+    console.log(
+      line
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join("  ")
+        .trimEnd(),
+    );
   console.log("");
 }
 
@@ -317,7 +432,7 @@ function must({ status, stderr }: Outcome): void {
 }
 
 function notRun(reason: string): number {
-  console.log(`NOT RUN: ${reason}`);
+  console.log(`not run: ${reason}`);
   return 2;
 }
 
