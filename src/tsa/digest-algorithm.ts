@@ -1,4 +1,5 @@
 import { decodeNull, decodeOid, DerReader, Tag, type DerElement } from "../asn1/der.ts";
+import { OID } from "../asn1/oids.ts";
 import type { HashAlgorithm } from "../crypto/digest.ts";
 import { VerificationError } from "../errors.ts";
 
@@ -10,10 +11,10 @@ export interface DigestAlgorithm {
   readonly hash: HashAlgorithm | undefined;
 }
 
-const HASHES: ReadonlyMap<string, HashAlgorithm> = new Map([
-  ["2.16.840.1.101.3.4.2.1", "sha256"],
-  ["2.16.840.1.101.3.4.2.2", "sha384"],
-  ["2.16.840.1.101.3.4.2.3", "sha512"],
+const HASHES: ReadonlyMap<string, HashAlgorithm> = new Map<string, HashAlgorithm>([
+  [OID.sha256, "sha256"],
+  [OID.sha384, "sha384"],
+  [OID.sha512, "sha512"],
 ]);
 
 /**

@@ -1,10 +1,20 @@
-import { contextTag, decodeOctetString, decodeOid, decodeSmallInteger, decodeUnsignedBytes, DerReader, parseDer, Tag, type DerElement } from "../asn1/der.ts";
+import {
+  contextTag,
+  decodeOctetString,
+  decodeOid,
+  decodeSmallInteger,
+  decodeUnsignedBytes,
+  DerReader,
+  parseDer,
+  Tag,
+  type DerElement,
+} from "../asn1/der.ts";
+import { OID } from "../asn1/oids.ts";
 import { equalBytes } from "../encoding/bytes.ts";
 import { FormatError } from "../errors.ts";
 import { MAX_CHAIN_CERTIFICATES, MAX_SIGNATURE_BYTES, MAX_TIMESTAMP_ITEMS } from "../limits.ts";
 import { parseSignatureAlgorithm, type CertificateSignatureAlgorithm } from "../x509/signature-algorithm.ts";
 import { parseDigestAlgorithm, type DigestAlgorithm } from "./digest-algorithm.ts";
-import { TSA_OID } from "./oids.ts";
 import { parseSigningCertificate, type EssCertificateId, type IssuerAndSerialNumber } from "./signing-certificate.ts";
 
 /** How a SignerInfo names the certificate of its signer. Not signed. */
@@ -37,7 +47,7 @@ export interface SignedData {
 /**
  * Parses the ContentInfo of a timestamp token.
  *
- * Revocation lists and unsigned attributes are passed over: nothing here rests on them.
+ * Unsigned attributes are passed over, since nothing here rests on them; revocation lists are refused.
  *
  * @throws {@link FormatError} `TIMESTAMP_MALFORMED`, `DER_MALFORMED`, `CERTIFICATE_MALFORMED` for the parameters of an
  * algorithm, `LIMIT_EXCEEDED`.
@@ -46,7 +56,7 @@ export interface SignedData {
 export function parseSignedData(contentInfo: DerElement): SignedData {
   const info = DerReader.of(contentInfo);
   const contentType = decodeOid(info.next(Tag.oid));
-  if (contentType !== TSA_OID.signedData) throw malformed(`is no signed message but ${contentType}`);
+  if (contentType !== OID.signedData) throw malformed(`is no signed message but ${contentType}`);
   const explicit = info.next(contextTag(0, true));
   info.end();
 
@@ -57,7 +67,8 @@ export function parseSignedData(contentInfo: DerElement): SignedData {
   const digestAlgorithms = signedData.set();
   const content = readContent(signedData.sequence());
   const certificates = readCertificates(signedData.optional(contextTag(0, true)));
-  signedData.optional(contextTag(1, true)); // crls
+  // crls: nothing signs them and nothing here reads them; passed over, the field could hide what stands in the one before
+  if (signedData.peekTag() === contextTag(1, true)) throw malformed("has revocation lists");
   const signerInfos = signedData.set();
   // RFC 3161 §2.4.2: MUST NOT contain any signatures other than the signature of the TSA
   const signerInfo = readSignerInfo(signerInfos.sequence());
@@ -70,7 +81,7 @@ export function parseSignedData(contentInfo: DerElement): SignedData {
 /** RFC 5652 §5.2; the content is id-ct-TSTInfo and there, not detached. */
 function readContent(encapsulated: DerReader): Uint8Array {
   const contentType = decodeOid(encapsulated.next(Tag.oid));
-  if (contentType !== TSA_OID.timestampInfo) throw malformed(`has content of type ${contentType}`);
+  if (contentType !== OID.tstInfo) throw malformed(`has content of type ${contentType}`);
   const explicit = encapsulated.next(contextTag(0, true));
   encapsulated.end();
   return decodeOctetString(parseDer(explicit.content, Tag.octetString));
@@ -103,7 +114,8 @@ function readSignerInfo(reader: DerReader): SignerInfo {
   const version = decodeSmallInteger(reader.next(Tag.integer));
   const sid = readSignerIdentifier(reader.next());
   // If the SignerIdentifier is the CHOICE issuerAndSerialNumber, then the version MUST be 1. [Otherwise] MUST be 3.
-  if (version !== (sid.kind === "issuerAndSerialNumber" ? 1 : 3)) throw malformed(`has signer information of version ${version} with ${sid.kind}`);
+  if (version !== (sid.kind === "issuerAndSerialNumber" ? 1 : 3))
+    throw malformed(`has signer information of version ${version} with ${sid.kind}`);
   const digestIdentifier = reader.next(Tag.sequence);
   // signedAttrs MUST be present if the content type is not id-data
   const signedAttributes = reader.next(contextTag(0, true));
@@ -112,11 +124,13 @@ function readSignerInfo(reader: DerReader): SignerInfo {
   reader.optional(contextTag(1, true)); // unsignedAttrs
   reader.end();
   if (signature.length > MAX_SIGNATURE_BYTES) {
-    throw new FormatError("LIMIT_EXCEEDED", `timestamp has a signature of ${signature.length} bytes`, { expected: `at most ${MAX_SIGNATURE_BYTES}` });
+    throw new FormatError("LIMIT_EXCEEDED", `timestamp has a signature of ${signature.length} bytes`, {
+      expected: `at most ${MAX_SIGNATURE_BYTES}`,
+    });
   }
   const digestAlgorithm = parseDigestAlgorithm(digestIdentifier);
   const attributes = readSignedAttributes(signedAttributes);
-  const protection = attributes.get(TSA_OID.algorithmProtection);
+  const protection = attributes.get(OID.cmsAlgorithmProtection);
   if (protection !== undefined) requireProtected(DerReader.of(protection), digestAlgorithm, signatureIdentifier);
   return {
     sid,
@@ -147,20 +161,21 @@ function readSignerIdentifier(element: DerElement): SignerIdentifier {
  */
 function readSignatureAlgorithm(identifier: DerElement, { hash }: DigestAlgorithm): CertificateSignatureAlgorithm {
   const algorithm = parseSignatureAlgorithm(identifier);
-  if (algorithm.oid === TSA_OID.rsaEncryption) return { oid: algorithm.oid, scheme: hash && "rsa-pkcs1", hash };
+  if (algorithm.oid === OID.rsaEncryption) return { oid: algorithm.oid, scheme: hash && "rsa-pkcs1", hash };
   // RFC 8419 §3.1 pairs Ed25519 with SHA-512, which some signers do not; the signature is over the attributes themselves
-  if (algorithm.hash !== undefined && hash !== undefined && algorithm.hash !== hash) throw malformed(`is signed with ${algorithm.hash} over a digest of ${hash}`);
+  if (algorithm.hash !== undefined && hash !== undefined && algorithm.hash !== hash)
+    throw malformed(`is signed with ${algorithm.hash} over a digest of ${hash}`);
   return algorithm;
 }
 
 /** Attributes of which RFC 5652 §11, RFC 5035 §3 and §4, and RFC 6211 §2 allow one instance with one value. */
 const SINGLE: ReadonlySet<string> = new Set([
-  TSA_OID.contentType,
-  TSA_OID.messageDigest,
-  TSA_OID.signingTime,
-  TSA_OID.signingCertificate,
-  TSA_OID.signingCertificateV2,
-  TSA_OID.algorithmProtection,
+  OID.contentType,
+  OID.messageDigest,
+  OID.signingTime,
+  OID.signingCertificate,
+  OID.signingCertificateV2,
+  OID.cmsAlgorithmProtection,
 ]);
 
 /**
@@ -175,7 +190,8 @@ function readSignedAttributes(field: DerElement): ReadonlyMap<string, DerElement
   for (let count = 0; !reader.atEnd; count++) {
     if (count === MAX_TIMESTAMP_ITEMS) throw tooMany("signed attributes", MAX_TIMESTAMP_ITEMS);
     const element = reader.next(Tag.sequence);
-    if (previous !== undefined && compareBytes(previous, element.bytes) > 0) throw malformed("has signed attributes that are not in the order of DER");
+    if (previous !== undefined && compareBytes(previous, element.bytes) > 0)
+      throw malformed("has signed attributes that are not in the order of DER");
     previous = element.bytes;
     const attribute = DerReader.of(element);
     const oid = decodeOid(attribute.next(Tag.oid));
@@ -191,10 +207,11 @@ function readSignedAttributes(field: DerElement): ReadonlyMap<string, DerElement
 
 /** RFC 5652 §11.1: the content type among what is signed is that of the content. */
 function readMessageDigest(attributes: ReadonlyMap<string, DerElement>): Uint8Array {
-  const contentType = attributes.get(TSA_OID.contentType);
+  const contentType = attributes.get(OID.contentType);
   if (contentType === undefined) throw malformed("has no content type among its signed attributes");
-  if (contentType.tag !== Tag.oid || decodeOid(contentType) !== TSA_OID.timestampInfo) throw malformed("signs another content type than it has");
-  const messageDigest = attributes.get(TSA_OID.messageDigest);
+  if (contentType.tag !== Tag.oid || decodeOid(contentType) !== OID.tstInfo)
+    throw malformed("signs another content type than it has");
+  const messageDigest = attributes.get(OID.messageDigest);
   if (messageDigest === undefined) throw malformed("has no message digest among its signed attributes");
   if (messageDigest.tag !== Tag.octetString) throw malformed("has a message digest that is no octet string");
   return decodeOctetString(messageDigest);
@@ -202,12 +219,13 @@ function readMessageDigest(attributes: ReadonlyMap<string, DerElement>): Uint8Ar
 
 /** RFC 3161 §2.4.2, RFC 5816 §2.2.1: the identifier of the TSA certificate MUST be included as a signerInfo attribute. */
 function readSigningCertificates(attributes: ReadonlyMap<string, DerElement>): readonly EssCertificateId[] {
-  const first = attributes.get(TSA_OID.signingCertificate);
-  const second = attributes.get(TSA_OID.signingCertificateV2);
+  const first = attributes.get(OID.signingCertificate);
+  const second = attributes.get(OID.signingCertificateV2);
   const identifiers: EssCertificateId[] = [];
   if (first !== undefined) identifiers.push(parseSigningCertificate(first, 1));
   if (second !== undefined) identifiers.push(parseSigningCertificate(second, 2));
-  if (identifiers.length === 0) throw malformed("does not name the certificate of its signer among its signed attributes");
+  if (identifiers.length === 0)
+    throw malformed("does not name the certificate of its signer among its signed attributes");
   return identifiers;
 }
 

@@ -1,4 +1,13 @@
-import { contextTag, decodeOctetString, decodeUnsignedBytes, DerReader, parseDer, Tag, type DerElement } from "../asn1/der.ts";
+import {
+  contextTag,
+  decodeOctetString,
+  decodeUnsignedBytes,
+  DerReader,
+  parseDer,
+  Tag,
+  type DerElement,
+} from "../asn1/der.ts";
+import { OID } from "../asn1/oids.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { equalBytes } from "../encoding/bytes.ts";
 import { FormatError } from "../errors.ts";
@@ -22,7 +31,7 @@ export interface IssuerAndSerialNumber {
   readonly serialNumber: Uint8Array;
 }
 
-const SHA256: DigestAlgorithm = { oid: "2.16.840.1.101.3.4.2.1", hash: "sha256" };
+const SHA256: DigestAlgorithm = { oid: OID.sha256, hash: "sha256" };
 
 /**
  * Parses the value of a signing certificate attribute and returns its first identifier, which is that of the signer.
@@ -41,7 +50,8 @@ export function parseSigningCertificate(value: DerElement, version: 1 | 2): EssC
   attribute.end();
   const signer = readIdentifier(identifiers.sequence(), version);
   for (let count = 1; !identifiers.atEnd; count++) {
-    if (count === MAX_TIMESTAMP_ITEMS) throw new FormatError("LIMIT_EXCEEDED", `timestamp names more than ${MAX_TIMESTAMP_ITEMS} certificates`);
+    if (count === MAX_TIMESTAMP_ITEMS)
+      throw new FormatError("LIMIT_EXCEEDED", `timestamp names more than ${MAX_TIMESTAMP_ITEMS} certificates`);
     identifiers.next(Tag.sequence);
   }
   return signer;
@@ -72,12 +82,19 @@ function readIssuerSerial(reader: DerReader): IssuerAndSerialNumber {
  *
  * @throws {@link VerificationError} `ALGORITHM_UNSUPPORTED`.
  */
-export async function hasCertificateHash(id: EssCertificateId, certificate: Uint8Array, crypto: CryptoProvider): Promise<boolean> {
+export async function hasCertificateHash(
+  id: EssCertificateId,
+  certificate: Uint8Array,
+  crypto: CryptoProvider,
+): Promise<boolean> {
   const algorithm = id.algorithm === "sha1" ? "sha1" : hashOf(id.algorithm, "certificate identifier");
   return equalBytes(await crypto.digest(algorithm, certificate), id.certHash);
 }
 
 /** Tells whether an issuer and serial number are those of a certificate. Names are compared by their bytes, as issuers copy them. */
-export function isIssuerAndSerialNumberOf({ issuer, serialNumber }: IssuerAndSerialNumber, certificate: Certificate): boolean {
+export function isIssuerAndSerialNumberOf(
+  { issuer, serialNumber }: IssuerAndSerialNumber,
+  certificate: Certificate,
+): boolean {
   return equalBytes(serialNumber, certificate.serialNumber) && equalBytes(issuer, certificate.issuer);
 }

@@ -1,4 +1,12 @@
-import { decodeBitString, decodeSmallInteger, decodeString, DerReader, parseDer, Tag, type DerElement } from "../asn1/der.ts";
+import {
+  decodeBitString,
+  decodeSmallInteger,
+  decodeString,
+  DerReader,
+  parseDer,
+  Tag,
+  type DerElement,
+} from "../asn1/der.ts";
 import { FormatError, VerificationError } from "../errors.ts";
 import { MAX_TIMESTAMP_BYTES, MAX_TIMESTAMP_ITEMS } from "../limits.ts";
 import { parseSignedData, type SignedData } from "./signed-data.ts";
@@ -10,7 +18,14 @@ export interface TimestampToken extends TimestampInfo {
 }
 
 /** RFC 3161 §2.4.2, PKIStatus. */
-const STATUS = ["granted", "granted with modifications", "rejection", "waiting", "revocation warning", "revocation notification"] as const;
+const STATUS = [
+  "granted",
+  "granted with modifications",
+  "rejection",
+  "waiting",
+  "revocation warning",
+  "revocation notification",
+] as const;
 const GRANTED = 0;
 
 /** RFC 3161 §2.4.2, PKIFailureInfo: bit and reason. */
@@ -43,7 +58,10 @@ const MAX_TEXT_LENGTH = 200;
  */
 export function parseTimestampResponse(der: Uint8Array): TimestampToken {
   if (der.length > MAX_TIMESTAMP_BYTES) {
-    throw new FormatError("LIMIT_EXCEEDED", `timestamp has ${der.length} bytes`, { expected: `at most ${MAX_TIMESTAMP_BYTES}`, found: `${der.length}` });
+    throw new FormatError("LIMIT_EXCEEDED", `timestamp has ${der.length} bytes`, {
+      expected: `at most ${MAX_TIMESTAMP_BYTES}`,
+      found: `${der.length}`,
+    });
   }
   try {
     return readResponse(der);
@@ -64,6 +82,7 @@ function readResponse(der: Uint8Array): TimestampToken {
   response.end();
   requireDer(DerReader.of(whole));
   const signedData = parseSignedData(contentInfo);
+  requireDer(new DerReader(signedData.content)); // RFC 3161 §2.4.2: SHALL be the DER-encoded value of TSTInfo
   return { ...parseTimestampInfo(signedData.content), signedData };
 }
 
@@ -81,7 +100,10 @@ function requireGranted(reader: DerReader): void {
   const statusString = reader.optional(Tag.sequence);
   const failInfo = reader.optional(Tag.bitString);
   reader.end();
-  const reasons = [...(failInfo ? readFailures(failInfo) : []), ...(statusString ? readFreeText(DerReader.of(statusString)) : [])];
+  const reasons = [
+    ...(failInfo ? readFailures(failInfo) : []),
+    ...(statusString ? readFreeText(DerReader.of(statusString)) : []),
+  ];
   if (status !== GRANTED) {
     const said = reasons.length === 0 ? "" : `: ${reasons.join("; ")}`;
     throw new VerificationError("TIMESTAMP_NOT_GRANTED", `timestamp authority did not grant a timestamp${said}`, {
@@ -89,19 +111,23 @@ function requireGranted(reader: DerReader): void {
       found: STATUS[status] ?? `status ${status}`,
     });
   }
-  if (failInfo !== undefined) throw new FormatError("TIMESTAMP_MALFORMED", "timestamp response is granted and gives a reason for failure");
+  if (failInfo !== undefined)
+    throw new FormatError("TIMESTAMP_MALFORMED", "timestamp response is granted and gives a reason for failure");
 }
 
 function readFailures(element: DerElement): readonly string[] {
   const { bytes } = decodeBitString(element);
-  return FAILURES.filter(([bit]) => (((bytes[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1) === 1).map(([, reason]) => reason);
+  return FAILURES.filter(([bit]) => (((bytes[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1) === 1).map(
+    ([, reason]) => reason,
+  );
 }
 
 /** PKIFreeText ::= SEQUENCE SIZE (1..MAX) OF UTF8String, quoted for a message. */
 function readFreeText(reader: DerReader): readonly string[] {
   const lines: string[] = [];
   do {
-    if (lines.length === MAX_TIMESTAMP_ITEMS) throw new FormatError("LIMIT_EXCEEDED", `timestamp response has more than ${MAX_TIMESTAMP_ITEMS} lines of text`);
+    if (lines.length === MAX_TIMESTAMP_ITEMS)
+      throw new FormatError("LIMIT_EXCEEDED", `timestamp response has more than ${MAX_TIMESTAMP_ITEMS} lines of text`);
     lines.push(decodeString(reader.next(Tag.utf8String)));
   } while (!reader.atEnd);
   return [JSON.stringify(lines.join(" ").slice(0, MAX_TEXT_LENGTH))];

@@ -36,8 +36,8 @@ export interface TimestampInfo {
   /** Whether tokens of this authority can be put in order by their time alone. */
   readonly ordering: boolean;
   readonly nonce: bigint | undefined;
-  /** A hint at the authority's name, as a GeneralName. */
-  readonly tsa: DerElement | undefined;
+  /** A hint at the authority's name: the number of the GeneralName alternative, and its content octets. */
+  readonly tsa: { readonly form: number; readonly content: Uint8Array } | undefined;
 }
 
 /**
@@ -71,8 +71,15 @@ export function parseTimestampInfo(der: Uint8Array): TimestampInfo {
     accuracy: accuracy && readAccuracy(DerReader.of(accuracy)),
     ordering: ordering !== undefined && decodeBoolean(ordering),
     nonce: nonce && decodeInteger(nonce),
-    tsa: tsa && parseDer(tsa.content),
+    tsa: tsa && readGeneralName(parseDer(tsa.content)),
   };
+}
+
+/** GeneralName is a CHOICE of context-specific tags, so the tag around it is explicit. */
+function readGeneralName(element: DerElement): TimestampInfo["tsa"] {
+  const form = element.tag & 0x1f;
+  if ((element.tag & 0xc0) !== 0x80 || form > 8) throw malformed("names its authority in an unknown way");
+  return { form, content: element.content };
 }
 
 function readImprint(reader: DerReader): TimestampInfo["imprint"] {
@@ -97,20 +104,26 @@ function readAccuracy(reader: DerReader): TimestampAccuracy {
     if (value < 1 || value > 999) throw malformed(`has an accuracy with a fraction of ${value}`);
     return value;
   };
-  return { seconds: seconds ? decodeSmallInteger(seconds) : 0, milliseconds: fraction(milliseconds), microseconds: fraction(microseconds) };
+  return {
+    seconds: seconds ? decodeSmallInteger(seconds) : 0,
+    milliseconds: fraction(milliseconds),
+    microseconds: fraction(microseconds),
+  };
 }
 
 /** RFC 5280 §4.2: what is critical must be understood, and no extension of a token is. */
 function refuseCriticalExtensions(extensions: DerReader): void {
   let count = 0;
   do {
-    if (++count > MAX_TIMESTAMP_ITEMS) throw new FormatError("LIMIT_EXCEEDED", `timestamp has more than ${MAX_TIMESTAMP_ITEMS} extensions`);
+    if (++count > MAX_TIMESTAMP_ITEMS)
+      throw new FormatError("LIMIT_EXCEEDED", `timestamp has more than ${MAX_TIMESTAMP_ITEMS} extensions`);
     const extension = extensions.sequence();
     const oid = decodeOid(extension.next(Tag.oid));
     const critical = extension.optional(Tag.boolean);
     decodeOctetString(extension.next(Tag.octetString));
     extension.end();
-    if (critical !== undefined && decodeBoolean(critical)) throw malformed(`has a critical extension that is not known: ${oid}`);
+    if (critical !== undefined && decodeBoolean(critical))
+      throw malformed(`has a critical extension that is not known: ${oid}`);
   } while (!extensions.atEnd); // Extensions ::= SEQUENCE SIZE (1..MAX)
 }
 

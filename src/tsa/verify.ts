@@ -1,11 +1,12 @@
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { equalBytes } from "../encoding/bytes.ts";
 import { encodeHex } from "../encoding/hex.ts";
-import { VerificationError, type VerificationErrorCode } from "../errors.ts";
+import { SigstoreError, VerificationError, type VerificationErrorCode } from "../errors.ts";
 import { parseCertificate, type Certificate } from "../x509/certificate.ts";
 import { formatName } from "../x509/name.ts";
 import { findCertificatePaths, verifyPathValidAt, type CertificatePath } from "../x509/path.ts";
 import { checkSignature } from "../x509/signature-algorithm.ts";
+import { GENERAL_NAME } from "../x509/subject-alternative-name.ts";
 import { hashOf } from "./digest-algorithm.ts";
 import type { SignerIdentifier, SignerInfo } from "./signed-data.ts";
 import { hasCertificateHash, isIssuerAndSerialNumberOf } from "./signing-certificate.ts";
@@ -43,6 +44,8 @@ interface Candidate<A extends TimestampAuthority> {
   readonly certificate: Certificate;
 }
 
+const DIRECTORY_NAME = GENERAL_NAME.directoryName;
+
 /** The most telling failure first. */
 const TELLING: readonly VerificationErrorCode[] = [
   "TIMESTAMP_SIGNATURE_INVALID",
@@ -68,7 +71,6 @@ const TELLING: readonly VerificationErrorCode[] = [
  * @throws {@link VerificationError} `TIMESTAMP_IMPRINT_MISMATCH`, `TIMESTAMP_POLICY_MISMATCH`, `TIMESTAMP_NONCE_MISMATCH`,
  * `TIMESTAMP_SIGNATURE_INVALID`, `TIMESTAMP_CERTIFICATE_INVALID`, `TIMESTAMP_OUTSIDE_AUTHORITY_VALIDITY`,
  * `CERTIFICATE_NOT_VALID_AT_TIME`, `ALGORITHM_UNSUPPORTED`, when an authority is identified and the token does not hold.
- * @throws {@link FormatError} `CERTIFICATE_MALFORMED`, `LIMIT_EXCEEDED`, for the certificate that the token was signed with.
  * @see client specification §4.2.1; RFC 3161 §2.3, §2.4.2; RFC 5816; RFC 5652 §5.4, §5.6
  */
 export async function verifyTimestamp<A extends TimestampAuthority>(
@@ -100,7 +102,11 @@ export async function verifyTimestamp<A extends TimestampAuthority>(
 }
 
 /** Finds the authorities that a token may be of. Being one of them proves nothing yet. */
-async function identify<A extends TimestampAuthority>(token: TimestampToken, authorities: readonly A[], crypto: CryptoProvider): Promise<readonly Candidate<A>[]> {
+async function identify<A extends TimestampAuthority>(
+  token: TimestampToken,
+  authorities: readonly A[],
+  crypto: CryptoProvider,
+): Promise<readonly Candidate<A>[]> {
   const { sid } = token.signedData.signerInfo;
   const candidates: Candidate<A>[] = [];
   let embedded: Promise<Certificate | undefined> | undefined;
@@ -111,15 +117,29 @@ async function identify<A extends TimestampAuthority>(token: TimestampToken, aut
       continue;
     }
     if (authority.certificates.length === 0) continue; // nobody, whatever its window says
-    embedded ??= findEmbeddedSigner(token, crypto);
+    embedded ??= unlessUnusable(findEmbeddedSigner(token, crypto));
     const certificate = await embedded;
-    if (certificate !== undefined && (await isOf(authority, certificate, crypto))) candidates.push({ authority, certificate });
+    if (certificate !== undefined && (await unlessUnusable(isOf(authority, certificate, crypto))))
+      candidates.push({ authority, certificate });
   }
   return candidates;
 }
 
+/** What cannot be read or checked identifies nobody: a stranger's certificate may be of a kind that is not known here. */
+async function unlessUnusable<T>(attempt: Promise<T>): Promise<T | undefined> {
+  try {
+    return await attempt;
+  } catch (error) {
+    if (!(error instanceof SigstoreError)) throw error;
+    return undefined;
+  }
+}
+
 /** Finds the certificate in the token that its signer says it signed with; its hash is among what is signed. */
-async function findEmbeddedSigner({ signedData }: TimestampToken, crypto: CryptoProvider): Promise<Certificate | undefined> {
+async function findEmbeddedSigner(
+  { signedData }: TimestampToken,
+  crypto: CryptoProvider,
+): Promise<Certificate | undefined> {
   const id = signedData.signerInfo.signingCertificates.at(-1); // the later attribute has the better hash
   if (id === undefined) return undefined;
   for (const der of signedData.certificates) {
@@ -138,7 +158,13 @@ async function isOf(authority: TimestampAuthority, certificate: Certificate, cry
     const issued =
       wanted !== undefined && offered !== undefined
         ? equalBytes(wanted, offered)
-        : await checkSignature(certificate.signatureAlgorithm, listed.publicKey, certificate.signature, certificate.tbs, crypto);
+        : await checkSignature(
+            certificate.signatureAlgorithm,
+            listed.publicKey,
+            certificate.signature,
+            certificate.tbs,
+            crypto,
+          );
     if (issued) return true;
   }
   return false;
@@ -161,7 +187,11 @@ function isNamedBy(sid: SignerIdentifier, certificate: Certificate): boolean {
 }
 
 /** Checks what does not depend on the authority. */
-async function verifyContent(token: TimestampToken, signature: Uint8Array, { crypto, policy, nonce }: VerifyTimestampOptions): Promise<void> {
+async function verifyContent(
+  token: TimestampToken,
+  signature: Uint8Array,
+  { crypto, policy, nonce }: VerifyTimestampOptions,
+): Promise<void> {
   const { imprint, signedData } = token;
   const { signerInfo } = signedData;
   // RFC 5652 §5.6: the content's digest is the message digest among what is signed
@@ -181,7 +211,10 @@ async function verifyContent(token: TimestampToken, signature: Uint8Array, { cry
     });
   }
   if (policy !== undefined && policy !== token.policy) {
-    throw new VerificationError("TIMESTAMP_POLICY_MISMATCH", "timestamp was made under another policy", { expected: policy, found: token.policy });
+    throw new VerificationError("TIMESTAMP_POLICY_MISMATCH", "timestamp was made under another policy", {
+      expected: policy,
+      found: token.policy,
+    });
   }
   if (nonce !== undefined && nonce !== token.nonce) {
     throw new VerificationError("TIMESTAMP_NONCE_MISMATCH", "timestamp answers another request", {
@@ -192,35 +225,56 @@ async function verifyContent(token: TimestampToken, signature: Uint8Array, { cry
 }
 
 /** Checks everything in the token that says which certificate signed it. All of it must mean the same one. */
-async function verifySignerCertificate(token: TimestampToken, certificate: Certificate, authority: TimestampAuthority, crypto: CryptoProvider): Promise<void> {
+async function verifySignerCertificate(
+  token: TimestampToken,
+  certificate: Certificate,
+  authority: TimestampAuthority,
+  crypto: CryptoProvider,
+): Promise<void> {
   const { tsa, signedData } = token;
   const { sid, signingCertificates } = signedData.signerInfo;
   const listed = listedSigner(authority);
   if (listed !== undefined && !equalBytes(listed.bytes, certificate.bytes)) {
-    throw invalid("was signed with a certificate that its authority issued and the trusted root does not list", formatName(listed.subject), formatName(certificate.subject));
+    throw invalid(
+      "was signed with a certificate that its authority issued and the trusted root does not list",
+      formatName(listed.subject),
+      formatName(certificate.subject),
+    );
   }
   if (!isNamedBy(sid, certificate)) throw invalid("names another certificate as its signer than it signs for");
   // RFC 5035 §3, §4: The first certificate identified [...] MUST be the certificate used to verify the signature.
   for (const id of signingCertificates) {
-    if (!(await hasCertificateHash(id, certificate.bytes, crypto))) throw invalid("is signed for a certificate with another hash", undefined, encodeHex(id.certHash));
+    if (!(await hasCertificateHash(id, certificate.bytes, crypto)))
+      throw invalid("is signed for a certificate with another hash", undefined, encodeHex(id.certHash));
     if (id.issuerSerial !== undefined && !isIssuerAndSerialNumberOf(id.issuerSerial, certificate)) {
-      throw invalid("is signed for a certificate of another issuer or serial number", formatName(certificate.issuer), formatName(id.issuerSerial.issuer));
+      throw invalid(
+        "is signed for a certificate of another issuer or serial number",
+        formatName(certificate.issuer),
+        formatName(id.issuerSerial.issuer),
+      );
     }
   }
   // RFC 3161 §2.4.1: the certificate that is referenced [...] MUST be provided by the TSA in the certificates field, if any is
-  if (signedData.certificates.length > 0 && !signedData.certificates.some((der) => equalBytes(der, certificate.bytes))) {
+  if (
+    signedData.certificates.length > 0 &&
+    !signedData.certificates.some((der) => equalBytes(der, certificate.bytes))
+  ) {
     throw invalid("brings along certificates without that of its signer");
   }
   // RFC 3161 §2.4.2: If present, it MUST correspond to one of the subject names included in the certificate.
-  if (tsa !== undefined && !isSubjectName(tsa.tag & 0x1f, tsa.content, certificate)) {
-    throw invalid("names another authority than its certificate", formatName(certificate.subject), (tsa.tag & 0x1f) === 4 ? formatName(tsa.content) : encodeHex(tsa.bytes));
+  if (tsa !== undefined && !isSubjectName(tsa, certificate)) {
+    const found = tsa.form === DIRECTORY_NAME ? formatName(tsa.content) : encodeHex(tsa.content);
+    throw invalid("names another authority than its certificate", formatName(certificate.subject), found);
   }
 }
 
-/** @param form - The number of the GeneralName alternative. */
-function isSubjectName(form: number, content: Uint8Array, { subject, extensions }: Certificate): boolean {
+function isSubjectName(
+  { form, content }: NonNullable<TimestampToken["tsa"]>,
+  { subject, extensions }: Certificate,
+): boolean {
   // The same name may be spelled with other string types
-  if (form === 4 && (equalBytes(content, subject) || formatName(content) === formatName(subject))) return true;
+  if (form === DIRECTORY_NAME && (equalBytes(content, subject) || formatName(content) === formatName(subject)))
+    return true;
   return extensions.subjectAlternativeNames.some((name) => name.form === form && equalBytes(name.bytes, content));
 }
 
@@ -228,7 +282,12 @@ function isSubjectName(form: number, content: Uint8Array, { subject, extensions 
 const listedPaths = new WeakMap<TimestampAuthority, readonly CertificatePath[]>();
 
 /** Builds the path of the signer to the authority, and checks it and the authority at the time of the token. */
-async function verifyPath(certificate: Certificate, authority: TimestampAuthority, time: Date, crypto: CryptoProvider): Promise<CertificatePath> {
+async function verifyPath(
+  certificate: Certificate,
+  authority: TimestampAuthority,
+  time: Date,
+  crypto: CryptoProvider,
+): Promise<CertificatePath> {
   const isListed = certificate === listedSigner(authority);
   let paths = isListed ? listedPaths.get(authority) : undefined;
   if (paths === undefined) {
@@ -237,7 +296,11 @@ async function verifyPath(certificate: Certificate, authority: TimestampAuthorit
     } catch (error) {
       if (!(error instanceof VerificationError) || error.code === "ALGORITHM_UNSUPPORTED") throw error;
       const { expected, found, message } = error;
-      throw new VerificationError("TIMESTAMP_CERTIFICATE_INVALID", `timestamp's ${message}`, { expected, found, cause: error });
+      throw new VerificationError("TIMESTAMP_CERTIFICATE_INVALID", `timestamp's ${message}`, {
+        expected,
+        found,
+        cause: error,
+      });
     }
     if (isListed) listedPaths.set(authority, paths);
   }
@@ -258,16 +321,27 @@ async function verifyPath(certificate: Certificate, authority: TimestampAuthorit
 function verifyWithinValidity({ uri, validFor: { start, end } }: TimestampAuthority, time: Date): void {
   const at = time.getTime();
   if (start.getTime() <= at && (end === undefined || at <= end.getTime())) return;
-  throw new VerificationError("TIMESTAMP_OUTSIDE_AUTHORITY_VALIDITY", `timestamp is of a time at which its authority ${uri} was not trusted`, {
-    expected: `${start.toISOString()} to ${end?.toISOString() ?? "now"}`,
-    found: time.toISOString(),
-  });
+  throw new VerificationError(
+    "TIMESTAMP_OUTSIDE_AUTHORITY_VALIDITY",
+    `timestamp is of a time at which its authority ${uri} was not trusted`,
+    {
+      expected: `${start.toISOString()} to ${end?.toISOString() ?? "now"}`,
+      found: time.toISOString(),
+    },
+  );
 }
 
 /** RFC 5652 §5.6, with the key of the certificate whose path was found. */
-async function verifySignature({ signatureAlgorithm, signature, signedAttributes }: SignerInfo, { publicKey, subject }: Certificate, crypto: CryptoProvider): Promise<void> {
+async function verifySignature(
+  { signatureAlgorithm, signature, signedAttributes }: SignerInfo,
+  { publicKey, subject }: Certificate,
+  crypto: CryptoProvider,
+): Promise<void> {
   if (await checkSignature(signatureAlgorithm, publicKey, signature, signedAttributes, crypto)) return;
-  throw new VerificationError("TIMESTAMP_SIGNATURE_INVALID", `timestamp has a signature that ${formatName(subject)} did not make`);
+  throw new VerificationError(
+    "TIMESTAMP_SIGNATURE_INVALID",
+    `timestamp has a signature that ${formatName(subject)} did not make`,
+  );
 }
 
 function mostTelling(failures: readonly VerificationError[]): VerificationError {
@@ -275,10 +349,17 @@ function mostTelling(failures: readonly VerificationError[]): VerificationError 
     const index = TELLING.indexOf(code);
     return index === -1 ? TELLING.length : index;
   };
-  const [first, ...others] = [...failures].sort((a, b) => rank(a) - rank(b)) as [VerificationError, ...VerificationError[]];
+  const [first, ...others] = [...failures].sort((a, b) => rank(a) - rank(b)) as [
+    VerificationError,
+    ...VerificationError[],
+  ];
   if (others.length === 0) return first;
   const { code, message, expected, found } = first;
-  return new VerificationError(code, message, { expected, found, cause: new AggregateError(others, "other authorities of the trusted root failed too") });
+  return new VerificationError(code, message, {
+    expected,
+    found,
+    cause: new AggregateError(others, "other authorities of the trusted root failed too"),
+  });
 }
 
 function invalid(detail: string, expected?: string, found?: string): VerificationError {
