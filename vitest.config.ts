@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     // What needs built programs, browsers or a network has a script of its own.
-    exclude: ["test/interop/**", "test/live/**", "test/mutation/**", "test/runtimes/**"],
+    exclude: ["test/interop/**", "test/package/**", "test/live/**", "test/mutation/**", "test/runtimes/**"],
     testTimeout: 30_000,
     // No test may lean on the zone, the language or the settings of the machine it runs on.
     env: { TZ: "UTC", LC_ALL: "C" },
