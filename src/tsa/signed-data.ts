@@ -15,6 +15,7 @@ import { FormatError } from "../errors.ts";
 import { MAX_CHAIN_CERTIFICATES, MAX_SIGNATURE_BYTES, MAX_TIMESTAMP_ITEMS } from "../limits.ts";
 import { parseSignatureAlgorithm, type CertificateSignatureAlgorithm } from "../x509/signature-algorithm.ts";
 import { parseDigestAlgorithm, type DigestAlgorithm } from "./digest-algorithm.ts";
+import { requireDer } from "./require-der.ts";
 import { parseSigningCertificate, type EssCertificateId, type IssuerAndSerialNumber } from "./signing-certificate.ts";
 
 /** How a SignerInfo names the certificate of its signer. Not signed. */
@@ -64,17 +65,20 @@ export function parseSignedData(contentInfo: DerElement): SignedData {
   // RFC 5652 §5.1: version 3, since the content is not id-data and there is nothing here that asks for 4 or 5
   const version = decodeSmallInteger(signedData.next(Tag.integer));
   if (version !== 3) throw malformed(`is a signed message of version ${version}`);
-  const digestAlgorithms = signedData.set();
+  const digestAlgorithms = signedData.next(Tag.set);
   const content = readContent(signedData.sequence());
   const certificates = readCertificates(signedData.optional(contextTag(0, true)));
   // crls: nothing signs them and nothing here reads them; passed over, the field could hide what stands in the one before
   if (signedData.peekTag() === contextTag(1, true)) throw malformed("has revocation lists");
-  const signerInfos = signedData.set();
+  const signatures = signedData.next(Tag.set);
+  signedData.end();
+  requireDer(digestAlgorithms);
+  requireDer(signatures);
+  const signerInfos = DerReader.of(signatures);
   // RFC 3161 §2.4.2: MUST NOT contain any signatures other than the signature of the TSA
   const signerInfo = readSignerInfo(signerInfos.sequence());
   if (!signerInfos.atEnd) throw malformed("has several signatures");
-  signedData.end();
-  requireListed(signerInfo.digestAlgorithm, digestAlgorithms);
+  requireListed(signerInfo.digestAlgorithm, DerReader.of(digestAlgorithms));
   return { content, certificates, signerInfo };
 }
 

@@ -15,6 +15,7 @@ import { DIGEST_LENGTH } from "../crypto/digest.ts";
 import { FormatError } from "../errors.ts";
 import { MAX_TIMESTAMP_ITEMS } from "../limits.ts";
 import { parseDigestAlgorithm, type DigestAlgorithm } from "./digest-algorithm.ts";
+import { requireDer } from "./require-der.ts";
 
 /** How far the time of a timestamp may be off, to either side. */
 export interface TimestampAccuracy {
@@ -49,7 +50,9 @@ export interface TimestampInfo {
  * @see RFC 3161 §2.4.2, TSTInfo
  */
 export function parseTimestampInfo(der: Uint8Array): TimestampInfo {
-  const info = DerReader.of(parseDer(der, Tag.sequence));
+  const element = parseDer(der, Tag.sequence);
+  requireDer(element);
+  const info = DerReader.of(element);
   const version = decodeSmallInteger(info.next(Tag.integer));
   if (version !== 1) throw malformed(`has content of version ${version}`);
   const policy = decodeOid(info.next(Tag.oid));
