@@ -83,7 +83,8 @@ class Element implements DerElement {
  */
 export function parseDer(bytes: Uint8Array, tag?: number): DerElement {
   const element = readElement(bytes, 0, bytes.length, 0);
-  if (element.endOffset !== bytes.length) throw malformed(`has ${bytes.length - element.endOffset} bytes after its end`);
+  if (element.endOffset !== bytes.length)
+    throw malformed(`has ${bytes.length - element.endOffset} bytes after its end`);
   if (tag !== undefined && element.tag !== tag) throw unexpected(tag, element.tag, 0);
   return element;
 }
@@ -101,9 +102,11 @@ function readElement(source: Uint8Array, start: number, limit: number, depth: nu
     if (limit - contentStart < octets) throw malformed(`ends inside a length at offset ${start}`);
     length = 0;
     for (let i = 0; i < octets; i++) length = length * 256 + (source[contentStart++] as number);
-    if (length < 0x80 || length < 2 ** (8 * (octets - 1))) throw malformed(`has a length that is not minimal at offset ${start}`);
+    if (length < 0x80 || length < 2 ** (8 * (octets - 1)))
+      throw malformed(`has a length that is not minimal at offset ${start}`);
   }
-  if (length > limit - contentStart) throw malformed(`has a length of ${length} at offset ${start}, but only ${limit - contentStart} bytes follow`);
+  if (length > limit - contentStart)
+    throw malformed(`has a length of ${length} at offset ${start}, but only ${limit - contentStart} bytes follow`);
   return new Element(tag, source, start, contentStart, contentStart + length, depth);
 }
 
@@ -132,7 +135,8 @@ export class DerReader {
    * @throws {@link FormatError} `DER_MALFORMED` when it is primitive; `LIMIT_EXCEEDED` when it lies too deep.
    */
   static of(element: DerElement): DerReader {
-    if ((element.tag & 0x20) === 0) throw malformed(`has the primitive ${hexByte(element.tag)} where a constructed value should be`);
+    if ((element.tag & 0x20) === 0)
+      throw malformed(`has the primitive ${hexByte(element.tag)} where a constructed value should be`);
     return element instanceof Element
       ? new DerReader(element.source, element.contentStart, element.endOffset, element.depth + 1)
       : new DerReader(element.content);
@@ -153,7 +157,8 @@ export class DerReader {
    * @throws {@link FormatError} `DER_MALFORMED` when there is none, or one with another identifier.
    */
   next(tag?: number): DerElement {
-    if (this.#at === this.#limit) throw malformed(`ends at offset ${this.#at} where ${tag === undefined ? "an element" : hexByte(tag)} should be`);
+    if (this.#at === this.#limit)
+      throw malformed(`ends at offset ${this.#at} where ${tag === undefined ? "an element" : hexByte(tag)} should be`);
     const element = readElement(this.#source, this.#at, this.#limit, this.#depth);
     if (tag !== undefined && element.tag !== tag) throw unexpected(tag, element.tag, this.#at);
     this.#at = element.endOffset;
@@ -193,7 +198,8 @@ export function contextTag(number: number, constructed: boolean): number {
 /** @throws {@link FormatError} `DER_MALFORMED` for anything but 00 and FF (X.690 §11.1). */
 export function decodeBoolean(element: DerElement): boolean {
   const { content } = element;
-  if (content.length !== 1 || (content[0] !== 0x00 && content[0] !== 0xff)) throw malformed("has a BOOLEAN that is neither 00 nor FF");
+  if (content.length !== 1 || (content[0] !== 0x00 && content[0] !== 0xff))
+    throw malformed("has a BOOLEAN that is neither 00 nor FF");
   return content[0] === 0xff;
 }
 
@@ -210,7 +216,8 @@ function integerContent(element: DerElement): Uint8Array {
   if (second !== undefined && ((first === 0x00 && second < 0x80) || (first === 0xff && second >= 0x80))) {
     throw malformed("has an INTEGER that is not minimal");
   }
-  if (content.length > MAX_DER_INTEGER_BYTES) throw new FormatError("LIMIT_EXCEEDED", `DER has an INTEGER of more than ${MAX_DER_INTEGER_BYTES} bytes`);
+  if (content.length > MAX_DER_INTEGER_BYTES)
+    throw new FormatError("LIMIT_EXCEEDED", `DER has an INTEGER of more than ${MAX_DER_INTEGER_BYTES} bytes`);
   return content;
 }
 
@@ -243,7 +250,8 @@ export function decodeUnsignedBytes(element: DerElement): Uint8Array {
  */
 export function decodeOid(element: DerElement): string {
   const { content } = element;
-  if (content.length === 0 || content.length > MAX_OID_BYTES) throw malformed(`has an OBJECT IDENTIFIER of ${content.length} bytes`);
+  if (content.length === 0 || content.length > MAX_OID_BYTES)
+    throw malformed(`has an OBJECT IDENTIFIER of ${content.length} bytes`);
   let text = "";
   let arc = 0;
   let begins = true;
@@ -266,8 +274,10 @@ export function decodeOid(element: DerElement): string {
 export function decodeBitString(element: DerElement): { readonly unusedBits: number; readonly bytes: Uint8Array } {
   const { content } = element;
   const unusedBits = content[0];
-  if (unusedBits === undefined || unusedBits > 7 || (unusedBits > 0 && content.length === 1)) throw malformed("has a BIT STRING with a wrong count of unused bits");
-  if (((content[content.length - 1] as number) & ((1 << unusedBits) - 1)) !== 0 && content.length > 1) throw malformed("has a BIT STRING whose unused bits are not zero");
+  if (unusedBits === undefined || unusedBits > 7 || (unusedBits > 0 && content.length === 1))
+    throw malformed("has a BIT STRING with a wrong count of unused bits");
+  if (((content[content.length - 1] as number) & ((1 << unusedBits) - 1)) !== 0 && content.length > 1)
+    throw malformed("has a BIT STRING whose unused bits are not zero");
   return { unusedBits, bytes: content.subarray(1) };
 }
 
@@ -289,11 +299,17 @@ export function decodeTime(element: DerElement): Date {
   if (yearDigits === 0) throw malformed(`has ${hexByte(tag)} where a time should be`);
   const secondsEnd = yearDigits + 10;
   const last = content.length - 1;
-  if (last < secondsEnd || last > 31 || content[last] !== 0x5a /* Z */) throw malformed("has a time that does not end in seconds and Z");
+  if (last < secondsEnd || last > 31 || content[last] !== 0x5a /* Z */)
+    throw malformed("has a time that does not end in seconds and Z");
   let milliseconds = 0;
   if (last > secondsEnd) {
     // §11.7.3: a full stop, and no zero at the end.
-    if (tag === Tag.utcTime || content[secondsEnd] !== 0x2e /* . */ || last === secondsEnd + 1 || content[last - 1] === 0x30) {
+    if (
+      tag === Tag.utcTime ||
+      content[secondsEnd] !== 0x2e /* . */ ||
+      last === secondsEnd + 1 ||
+      content[last - 1] === 0x30
+    ) {
       throw malformed("has a time with a fraction that DER does not allow");
     }
     for (let i = secondsEnd + 1; i < last; i++) {
@@ -364,7 +380,12 @@ export function decodeString(element: DerElement): string {
 
 function isPrintable(code: number): boolean {
   return (
-    (code >= 0x61 && code <= 0x7a) || (code >= 0x41 && code <= 0x5a) || (code >= 0x27 && code <= 0x3a && code !== 0x2a) || code === 0x20 || code === 0x3d || code === 0x3f
+    (code >= 0x61 && code <= 0x7a) ||
+    (code >= 0x41 && code <= 0x5a) ||
+    (code >= 0x27 && code <= 0x3a && code !== 0x2a) ||
+    code === 0x20 ||
+    code === 0x3d ||
+    code === 0x3f
   );
 }
 
@@ -384,7 +405,8 @@ function wideToString(content: Uint8Array, type: string, width: 2 | 4): string {
   for (let i = 0; i < content.length; i += width) {
     let code = 0;
     for (let j = i; j < i + width; j++) code = code * 256 + (content[j] as number);
-    if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) throw malformed(`has a ${type} with a character that Unicode does not have`);
+    if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+      throw malformed(`has a ${type} with a character that Unicode does not have`);
     text += String.fromCodePoint(code);
   }
   return text;
@@ -395,7 +417,10 @@ function hexByte(value: number): string {
 }
 
 function unexpected(expected: number, found: number, offset: number): FormatError {
-  return new FormatError("DER_MALFORMED", `DER has another type than expected at offset ${offset}`, { expected: hexByte(expected), found: hexByte(found) });
+  return new FormatError("DER_MALFORMED", `DER has another type than expected at offset ${offset}`, {
+    expected: hexByte(expected),
+    found: hexByte(found),
+  });
 }
 
 function malformed(detail: string): FormatError {

@@ -34,7 +34,8 @@ export function encodeInteger(value: bigint): Uint8Array {
  * @throws `TypeError` when it is none.
  */
 export function encodeOid(dotted: string): Uint8Array {
-  if (!/^[0-2](?:\.(?:0|[1-9][0-9]*))+$/.test(dotted)) throw new TypeError(`${JSON.stringify(dotted)} is not an object identifier`);
+  if (!/^[0-2](?:\.(?:0|[1-9][0-9]*))+$/.test(dotted))
+    throw new TypeError(`${JSON.stringify(dotted)} is not an object identifier`);
   const [first = 0n, second = 0n, ...rest] = dotted.split(".").map(BigInt);
   if (first < 2n && second > 39n) throw new TypeError(`${JSON.stringify(dotted)} has a second arc beyond 39`);
   const octets: number[] = [];

@@ -48,11 +48,16 @@ function readSignature(reader: JsonReader): EnvelopeSignature {
   const sig = readBase64(sigReader);
   if (sig.length === 0) sigReader.fail("is empty");
   if (sig.length > MAX_SIGNATURE_BYTES) {
-    throw new FormatError("LIMIT_EXCEEDED", `${sigReader.path} is too large`, { expected: `at most ${MAX_SIGNATURE_BYTES} bytes`, found: `${sig.length} bytes` });
+    throw new FormatError("LIMIT_EXCEEDED", `${sigReader.path} is too large`, {
+      expected: `at most ${MAX_SIGNATURE_BYTES} bytes`,
+      found: `${sig.length} bytes`,
+    });
   }
   return { sig, keyid: object.optional("keyid")?.string() ?? "" };
 }
 
 function readBase64(reader: JsonReader): Uint8Array {
-  return tryDecodeBase64Either(reader.string()) ?? reader.fail("is not base64 of the standard or the URL-safe alphabet");
+  return (
+    tryDecodeBase64Either(reader.string()) ?? reader.fail("is not base64 of the standard or the URL-safe alphabet")
+  );
 }

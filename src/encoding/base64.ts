@@ -5,7 +5,10 @@ const URL_SAFE_VALUES = valuesOf(URL_SAFE);
 
 /** What ES2026 adds to `Uint8Array`; absent from older runtimes. */
 interface NativeBase64 {
-  readonly fromBase64?: (text: string, options: { alphabet: "base64" | "base64url"; lastChunkHandling: "strict" }) => Uint8Array;
+  readonly fromBase64?: (
+    text: string,
+    options: { alphabet: "base64" | "base64url"; lastChunkHandling: "strict" },
+  ) => Uint8Array;
   readonly prototype: { readonly toBase64?: (this: Uint8Array) => string };
 }
 const native = Uint8Array as unknown as NativeBase64;
@@ -23,14 +26,19 @@ export function encodeBase64(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < whole; i += 3) {
     const group = ((bytes[i] as number) << 16) | ((bytes[i + 1] as number) << 8) | (bytes[i + 2] as number);
-    text += STANDARD.charAt(group >> 18) + STANDARD.charAt((group >> 12) & 63) + STANDARD.charAt((group >> 6) & 63) + STANDARD.charAt(group & 63);
+    text +=
+      STANDARD.charAt(group >> 18) +
+      STANDARD.charAt((group >> 12) & 63) +
+      STANDARD.charAt((group >> 6) & 63) +
+      STANDARD.charAt(group & 63);
   }
   if (bytes.length - whole === 1) {
     const group = bytes[whole] as number;
     text += STANDARD.charAt(group >> 2) + STANDARD.charAt((group & 3) << 4) + "==";
   } else if (bytes.length - whole === 2) {
     const group = ((bytes[whole] as number) << 8) | (bytes[whole + 1] as number);
-    text += STANDARD.charAt(group >> 10) + STANDARD.charAt((group >> 4) & 63) + STANDARD.charAt((group & 15) << 2) + "=";
+    text +=
+      STANDARD.charAt(group >> 10) + STANDARD.charAt((group >> 4) & 63) + STANDARD.charAt((group & 15) << 2) + "=";
   }
   return text;
 }

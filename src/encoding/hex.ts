@@ -1,5 +1,8 @@
 const DIGITS = "0123456789abcdef";
-const PAIRS: readonly string[] = Array.from({ length: 256 }, (_, byte) => DIGITS.charAt(byte >> 4) + DIGITS.charAt(byte & 15));
+const PAIRS: readonly string[] = Array.from(
+  { length: 256 },
+  (_, byte) => DIGITS.charAt(byte >> 4) + DIGITS.charAt(byte & 15),
+);
 
 /** Value of each ASCII character as a digit, 0xff where it is none. */
 const VALUES = new Uint8Array(128).fill(0xff);

@@ -15,28 +15,42 @@ export function diagnoseJson(text: string): JsonProblem {
   const start = text.trimStart();
   if (start === "") return { kind: "syntax", message: "is empty" };
   if (text.startsWith("\ufeff")) {
-    return { kind: "syntax", message: "begins with a byte order mark, which JSON forbids", remedy: "save it as UTF-8 without a byte order mark" };
+    return {
+      kind: "syntax",
+      message: "begins with a byte order mark, which JSON forbids",
+      remedy: "save it as UTF-8 without a byte order mark",
+    };
   }
   if (start.startsWith("<")) {
-    return { kind: "syntax", message: "is not JSON but looks like HTML or XML", remedy: "check that the download gave the file itself and not a web page" };
+    return {
+      kind: "syntax",
+      message: "is not JSON but looks like HTML or XML",
+      remedy: "check that the download gave the file itself and not a web page",
+    };
   }
   if (start.startsWith("-----BEGIN ")) {
-    return { kind: "syntax", message: "is not JSON but looks like PEM", remedy: "check that keys and certificates are not given in its place" };
+    return {
+      kind: "syntax",
+      message: "is not JSON but looks like PEM",
+      remedy: "check that keys and certificates are not given in its place",
+    };
   }
   const walk = new Walk(text);
   try {
     walk.document();
-  } catch (problem) {
-    if (problem instanceof Found) return problem.problem;
-    throw problem;
+  } catch (error) {
+    if (error instanceof Found) return error.problem;
+    throw error;
   }
   // Not reached: the caller found a problem, and this walk knows every rule that the caller knows.
   return { kind: "syntax", message: "is not JSON" };
 }
 
-class Found {
+/** Ends the walk; never leaves this file. */
+class Found extends Error {
   readonly problem: JsonProblem;
   constructor(problem: JsonProblem) {
+    super(problem.message);
     this.problem = problem;
   }
 }
@@ -168,7 +182,9 @@ class Walk {
     const truncated = this.#at >= this.#text.length;
     throw new Found({
       kind,
-      message: truncated ? `is cut off: it ends in line ${line}, column ${column}, before it is complete` : `${problem} (line ${line}, column ${column})`,
+      message: truncated
+        ? `is cut off: it ends in line ${line}, column ${column}, before it is complete`
+        : `${problem} (line ${line}, column ${column})`,
       remedy: truncated ? "fetch it again, and compare its size" : undefined,
     });
   }

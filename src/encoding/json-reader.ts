@@ -4,7 +4,8 @@ import type { JsonObject, JsonValue } from "./json.ts";
 
 const DECIMAL = /^(?:0|-?[1-9][0-9]{0,18})$/;
 // RFC 3339 §5.6 as protobuf narrows it: upper-case T and Z, at most nine digits of a second.
-const TIMESTAMP = /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))$/;
+const TIMESTAMP =
+  /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))$/;
 const FIRST_INSTANT = Date.parse("0001-01-01T00:00:00.000Z");
 const LAST_INSTANT = Date.parse("9999-12-31T23:59:59.999Z");
 
@@ -29,7 +30,8 @@ export class JsonReader {
 
   /** Reads an object; one with a field outside `allowed`, where that is given, is refused. */
   object(allowed?: readonly string[]): JsonObjectReader {
-    if (typeof this.value !== "object" || this.value === null || Array.isArray(this.value)) this.fail("is not an object");
+    if (typeof this.value !== "object" || this.value === null || Array.isArray(this.value))
+      this.fail("is not an object");
     const reader = new JsonObjectReader(this.value as JsonObject, this.path, this.#code);
     if (allowed !== undefined) {
       const [unknown] = reader.unknown(allowed);
@@ -47,7 +49,10 @@ export class JsonReader {
     const { value, path } = this;
     if (!isArray(value)) this.fail("is not an array");
     if (value.length > max) {
-      throw new FormatError("LIMIT_EXCEEDED", `${path} has too many items`, { expected: `at most ${max}`, found: `${value.length}` });
+      throw new FormatError("LIMIT_EXCEEDED", `${path} has too many items`, {
+        expected: `at most ${max}`,
+        found: `${value.length}`,
+      });
     }
     return value.map((item, index) => new JsonReader(item, `${path}[${index}]`, this.#code));
   }
@@ -102,8 +107,15 @@ export class JsonReader {
     const [, year, month, day, hour, minute, second, fraction = "", sign, offsetHour = "0", offsetMinute = "0"] = match;
     const time = new Date(0);
     time.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
-    if (time.getUTCMonth() !== Number(month) - 1 || time.getUTCDate() !== Number(day)) this.fail("names a day that does not exist");
-    if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59 || Number(offsetHour) > 23 || Number(offsetMinute) > 59) {
+    if (time.getUTCMonth() !== Number(month) - 1 || time.getUTCDate() !== Number(day))
+      this.fail("names a day that does not exist");
+    if (
+      Number(hour) > 23 ||
+      Number(minute) > 59 ||
+      Number(second) > 59 ||
+      Number(offsetHour) > 23 ||
+      Number(offsetMinute) > 59
+    ) {
       this.fail("names a time of day that does not exist");
     }
     time.setUTCHours(Number(hour), Number(minute), Number(second), Number(fraction.slice(0, 3).padEnd(3, "0")));
@@ -118,7 +130,10 @@ export class JsonReader {
     const text = this.string();
     const found = values.find((value) => value === text);
     if (found === undefined) {
-      throw new FormatError(this.#code, `${this.path} has an unknown value`, { expected: values.join(" or "), found: shorten(text) });
+      throw new FormatError(this.#code, `${this.path} has an unknown value`, {
+        expected: values.join(" or "),
+        found: shorten(text),
+      });
     }
     return found;
   }

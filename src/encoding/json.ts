@@ -52,7 +52,8 @@ function decode(input: string | Uint8Array, options: JsonOptions): string {
     });
   }
   if (typeof input === "string") {
-    if (!input.isWellFormed()) throw new FormatError(options.code, `${options.what} has a lone surrogate, so it is not Unicode text`);
+    if (!input.isWellFormed())
+      throw new FormatError(options.code, `${options.what} has a lone surrogate, so it is not Unicode text`);
     return input;
   }
   const text = tryDecodeUtf8(input);
@@ -78,12 +79,14 @@ function countMembers(text: string, options: JsonOptions): number {
     } else if (code === 0x2c /* , */) {
       separators++;
     } else if (code === 0x7b /* { */ || code === 0x5b /* [ */) {
-      if (++depth > maxDepth) throw new FormatError("LIMIT_EXCEEDED", `${options.what} nests deeper than ${maxDepth} levels`);
+      if (++depth > maxDepth)
+        throw new FormatError("LIMIT_EXCEEDED", `${options.what} nests deeper than ${maxDepth} levels`);
     } else if (code === 0x7d /* } */ || code === 0x5d /* ] */) {
       depth--;
     }
   }
-  if (separators >= MAX_JSON_VALUES) throw new FormatError("LIMIT_EXCEEDED", `${options.what} has more than ${MAX_JSON_VALUES} values`);
+  if (separators >= MAX_JSON_VALUES)
+    throw new FormatError("LIMIT_EXCEEDED", `${options.what} has more than ${MAX_JSON_VALUES} values`);
   return members;
 }
 

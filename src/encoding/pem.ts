@@ -34,7 +34,8 @@ export function parsePem(text: string): readonly PemBlock[] {
     if (!line.includes("-----BEGIN")) continue;
     const label = labelOf(line, BEGIN);
     if (label === undefined) throw malformed(`has a broken BEGIN in line ${lines.number}`);
-    if (blocks.length === MAX_PEM_BLOCKS) throw new FormatError("LIMIT_EXCEEDED", `PEM text has more than ${MAX_PEM_BLOCKS} blocks`);
+    if (blocks.length === MAX_PEM_BLOCKS)
+      throw new FormatError("LIMIT_EXCEEDED", `PEM text has more than ${MAX_PEM_BLOCKS} blocks`);
     blocks.push({ label, bytes: readBody(lines, label) });
   }
   if (blocks.length === 0) throw malformed('has no line "-----BEGIN …-----"');
@@ -54,17 +55,19 @@ function readBody(lines: Lines, label: string): Uint8Array {
       break;
     }
     // §3: only before the first line of base64 may lines be blank.
-    if (line === "" && body.length > 0) throw malformed(`has a blank line inside the ${label}, line ${lines.number}`);
-    body.push(line);
+    if (line !== "") body.push(line);
+    else if (body.length > 0) throw malformed(`has a blank line inside the ${label}, line ${lines.number}`);
   }
   const bytes = tryDecodeBase64(body.join(""));
-  if (bytes === undefined) throw malformed(`does not hold canonical base64 in the ${label} that begins in line ${start}`);
+  if (bytes === undefined)
+    throw malformed(`does not hold canonical base64 in the ${label} that begins in line ${start}`);
   if (bytes.length === 0) throw malformed(`has nothing in the ${label} that begins in line ${start}`);
   return bytes;
 }
 
 function labelOf(line: string, prefix: string): string | undefined {
-  if (!line.startsWith(prefix) || !line.endsWith(DASHES) || line.length < prefix.length + DASHES.length) return undefined;
+  if (!line.startsWith(prefix) || !line.endsWith(DASHES) || line.length < prefix.length + DASHES.length)
+    return undefined;
   const label = line.slice(prefix.length, -DASHES.length);
   return label.length <= MAX_LABEL_LENGTH && LABEL.test(label) ? label : undefined;
 }
@@ -74,8 +77,9 @@ class Lines {
   number = 0;
   readonly #text: string;
   #at = 0;
-  /** Next CR at or after the current place, so that each is looked for once. */
-  #cr = -2;
+  // The next LF and CR. Each is looked for once, or a text that has only the other would be searched to its end for each line.
+  #lf = -1;
+  #cr = -1;
 
   constructor(text: string) {
     this.#text = text;
@@ -86,18 +90,18 @@ class Lines {
     const start = this.#at;
     if (start >= text.length) return undefined;
     this.number++;
-    if (this.#cr !== -1 && this.#cr < start) this.#cr = text.indexOf("\r", start);
-    let end = text.indexOf("\n", start);
-    if (end === -1) end = text.length;
-    if (this.#cr !== -1 && this.#cr < end) {
-      end = this.#cr;
-      this.#at = text.startsWith("\n", end + 1) ? end + 2 : end + 1;
-    } else {
-      this.#at = end + 1;
-    }
+    if (this.#lf < start) this.#lf = indexOrEnd(text, "\n", start);
+    if (this.#cr < start) this.#cr = indexOrEnd(text, "\r", start);
+    let end = Math.min(this.#lf, this.#cr);
+    this.#at = end + (this.#cr < this.#lf && this.#lf === this.#cr + 1 ? 2 : 1);
     while (end > start && (text.charCodeAt(end - 1) === 0x20 || text.charCodeAt(end - 1) === 0x09)) end--;
     return text.slice(start, end);
   }
+}
+
+function indexOrEnd(text: string, character: string, from: number): number {
+  const index = text.indexOf(character, from);
+  return index === -1 ? text.length : index;
 }
 
 /**

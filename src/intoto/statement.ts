@@ -78,7 +78,10 @@ function readDigestSet(reader: JsonReader): Readonly<Record<string, string>> {
   const algorithms = object.keys();
   if (algorithms.length === 0) reader.fail("is empty");
   if (algorithms.length > MAX_DIGESTS_PER_SUBJECT) {
-    throw new FormatError("LIMIT_EXCEEDED", `${reader.path} has too many digests`, { expected: `at most ${MAX_DIGESTS_PER_SUBJECT}`, found: `${algorithms.length}` });
+    throw new FormatError("LIMIT_EXCEEDED", `${reader.path} has too many digests`, {
+      expected: `at most ${MAX_DIGESTS_PER_SUBJECT}`,
+      found: `${algorithms.length}`,
+    });
   }
   for (const algorithm of algorithms) {
     const digest = object.required(algorithm);
