@@ -1,4 +1,14 @@
-import { contextTag, decodeBitString, decodeInteger, decodeSmallInteger, decodeTime, decodeUnsignedBytes, DerReader, parseDer, Tag } from "../asn1/der.ts";
+import {
+  contextTag,
+  decodeBitString,
+  decodeInteger,
+  decodeSmallInteger,
+  decodeTime,
+  decodeUnsignedBytes,
+  DerReader,
+  parseDer,
+  Tag,
+} from "../asn1/der.ts";
 import type { DerElement } from "../asn1/der.ts";
 import { parsePublicKey } from "../crypto/public-key.ts";
 import type { PublicKey } from "../crypto/public-key.ts";
@@ -10,6 +20,8 @@ import { NO_EXTENSIONS, readExtensions } from "./extensions.ts";
 import type { CertificateExtensions } from "./extensions.ts";
 import { parseSignatureAlgorithm } from "./signature-algorithm.ts";
 import type { CertificateSignatureAlgorithm } from "./signature-algorithm.ts";
+
+export { formatName } from "./name.ts";
 
 /** An X.509 certificate, version 3. Nothing in it is proven: see `findCertificatePaths`. Byte fields are views of one array. */
 export interface Certificate {
@@ -46,7 +58,10 @@ export interface Certificate {
  */
 export function parseCertificate(der: Uint8Array): Certificate {
   if (der.length > MAX_CERTIFICATE_BYTES) {
-    throw new FormatError("LIMIT_EXCEEDED", `certificate has ${der.length} bytes`, { expected: `at most ${MAX_CERTIFICATE_BYTES}`, found: `${der.length}` });
+    throw new FormatError("LIMIT_EXCEEDED", `certificate has ${der.length} bytes`, {
+      expected: `at most ${MAX_CERTIFICATE_BYTES}`,
+      found: `${der.length}`,
+    });
   }
   try {
     return readCertificate(der);
@@ -68,10 +83,14 @@ export function parseCertificate(der: Uint8Array): Certificate {
  */
 export function parseCertificatesPem(text: string): readonly Certificate[] {
   const blocks = parsePem(text);
-  if (blocks.length > MAX_TRUST_ENTRIES) throw new FormatError("LIMIT_EXCEEDED", `PEM file has more than ${MAX_TRUST_ENTRIES} certificates`);
+  if (blocks.length > MAX_TRUST_ENTRIES)
+    throw new FormatError("LIMIT_EXCEEDED", `PEM file has more than ${MAX_TRUST_ENTRIES} certificates`);
   return blocks.map(({ label, bytes }) => {
     if (label !== "CERTIFICATE") {
-      throw new FormatError("CERTIFICATE_MALFORMED", `PEM file has a block that is no certificate`, { expected: "CERTIFICATE", found: label });
+      throw new FormatError("CERTIFICATE_MALFORMED", `PEM file has a block that is no certificate`, {
+        expected: "CERTIFICATE",
+        found: label,
+      });
     }
     return parseCertificate(bytes);
   });
@@ -87,11 +106,13 @@ function readCertificate(der: Uint8Array): Certificate {
   const reader = DerReader.of(tbs);
   // §4.1.2.1: extensions need version 3, whose number is 2
   const version = reader.optional(contextTag(0, true));
-  if (version === undefined || decodeSmallInteger(parseDer(version.content, Tag.integer)) !== 2) throw malformed("is not of version 3");
+  if (version === undefined || decodeSmallInteger(parseDer(version.content, Tag.integer)) !== 2)
+    throw malformed("is not of version 3");
   const serialNumber = readSerialNumber(reader.next(Tag.integer));
   const innerAlgorithm = reader.next(Tag.sequence);
   // §4.1.1.2: This field MUST contain the same algorithm identifier as the signature field in the sequence tbsCertificate.
-  if (!equalBytes(innerAlgorithm.bytes, outerAlgorithm.bytes)) throw malformed("names two different signature algorithms");
+  if (!equalBytes(innerAlgorithm.bytes, outerAlgorithm.bytes))
+    throw malformed("names two different signature algorithms");
   const issuer = reader.next(Tag.sequence);
   // §4.1.2.4: The issuer field MUST contain a non-empty distinguished name.
   if (issuer.content.length === 0) throw malformed("has an empty issuer");
@@ -120,7 +141,9 @@ function readCertificate(der: Uint8Array): Certificate {
     subjectPublicKeyInfo: subjectPublicKeyInfo.bytes,
     signatureAlgorithm: parseSignatureAlgorithm(innerAlgorithm),
     signature: signatureBytes,
-    extensions: extensionsField ? readExtensions(DerReader.of(parseDer(extensionsField.content, Tag.sequence))) : NO_EXTENSIONS,
+    extensions: extensionsField
+      ? readExtensions(DerReader.of(parseDer(extensionsField.content, Tag.sequence)))
+      : NO_EXTENSIONS,
   };
 }
 

@@ -1,4 +1,14 @@
-import { contextTag, decodeBitString, decodeBoolean, decodeOctetString, decodeOid, decodeSmallInteger, DerReader, parseDer, Tag } from "../asn1/der.ts";
+import {
+  contextTag,
+  decodeBitString,
+  decodeBoolean,
+  decodeOctetString,
+  decodeOid,
+  decodeSmallInteger,
+  DerReader,
+  parseDer,
+  Tag,
+} from "../asn1/der.ts";
 import { FormatError } from "../errors.ts";
 import { MAX_CERTIFICATE_EXTENSIONS } from "../limits.ts";
 import { parseNameConstraints } from "./name-constraints.ts";
@@ -104,7 +114,8 @@ export function readExtensions(extensions: DerReader): CertificateExtensions {
     const flag = reader.optional(Tag.boolean);
     const critical = flag !== undefined && decodeBoolean(flag);
     // X.690 §11.5: a value equal to its DEFAULT is not encoded
-    if (flag !== undefined && !critical) throw malformed(`has extension ${oid} that spells out the default of "critical"`);
+    if (flag !== undefined && !critical)
+      throw malformed(`has extension ${oid} that spells out the default of "critical"`);
     const value = decodeOctetString(reader.next(Tag.octetString));
     reader.end();
     // §4.2: A certificate MUST NOT include more than one instance of a particular extension.
@@ -125,7 +136,10 @@ export function readExtensions(extensions: DerReader): CertificateExtensions {
     all,
     basicConstraints: basicConstraints && readBasicConstraints(basicConstraints),
     keyUsage: keyUsage && readKeyUsage(keyUsage),
-    extendedKeyUsage: extendedKeyUsage && { critical: extendedKeyUsage.critical, purposes: readPurposes(extendedKeyUsage.value) },
+    extendedKeyUsage: extendedKeyUsage && {
+      critical: extendedKeyUsage.critical,
+      purposes: readPurposes(extendedKeyUsage.value),
+    },
     subjectKeyIdentifier: subjectKeyIdentifier && decodeOctetString(parseDer(subjectKeyIdentifier, Tag.octetString)),
     authorityKeyIdentifier: authorityKeyIdentifier && readAuthorityKeyIdentifier(authorityKeyIdentifier),
     subjectAlternativeNames: subjectAlternativeNames ? parseSubjectAlternativeNames(subjectAlternativeNames) : [],

@@ -88,11 +88,17 @@ export function readFulcioExtensions(certificate: Certificate): FulcioExtensions
     if (extension === undefined) continue;
     const text = der ? tryReadUtf8String(extension.value) : tryDecodeUtf8(extension.value);
     if (text === undefined) {
-      throw new FormatError("CERTIFICATE_MALFORMED", `certificate has an extension ${oid} (${title}) that is not ${der ? "a DER UTF8String" : "UTF-8 text"}`);
+      throw new FormatError(
+        "CERTIFICATE_MALFORMED",
+        `certificate has an extension ${oid} (${title}) that is not ${der ? "a DER UTF8String" : "UTF-8 text"}`,
+      );
     }
     const other = fields[field]; // only the issuer stands in two extensions
     if (other !== undefined && other !== text) {
-      throw new FormatError("CERTIFICATE_MALFORMED", "certificate names two different token issuers", { expected: other, found: text });
+      throw new FormatError("CERTIFICATE_MALFORMED", "certificate names two different token issuers", {
+        expected: other,
+        found: text,
+      });
     }
     fields[field] = text;
   }

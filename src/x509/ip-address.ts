@@ -9,7 +9,7 @@ export function formatIpAddress(octets: Uint8Array): string {
   for (let i = 0; i < 16; i += 2) groups.push(((octets[i] ?? 0) << 8) | (octets[i + 1] ?? 0));
   let start = -1;
   let length = 1; // §4.2.2: a single group is not shortened
-  for (let i = 0; i < groups.length; ) {
+  for (let i = 0; i < groups.length;) {
     let end = i;
     while (end < groups.length && groups[end] === 0) end++;
     if (end - i > length) {

@@ -45,7 +45,10 @@ export function parseNameConstraints(value: Uint8Array): NameConstraints {
   reader.end();
   // Conforming CAs MUST NOT issue certificates where name constraints is an empty sequence.
   if (permitted === undefined && excluded === undefined) throw malformed("are empty");
-  const constraints = { permitted: permitted ? readSubtrees(permitted) : [], excluded: excluded ? readSubtrees(excluded) : [] };
+  const constraints = {
+    permitted: permitted ? readSubtrees(permitted) : [],
+    excluded: excluded ? readSubtrees(excluded) : [],
+  };
   if (constraints.permitted.length + constraints.excluded.length > MAX_NAME_CONSTRAINTS) {
     throw new FormatError("LIMIT_EXCEEDED", `certificate has more than ${MAX_NAME_CONSTRAINTS} name constraints`);
   }
@@ -69,8 +72,12 @@ function readSubtree(element: DerElement): NameSubtree {
   const bytes = element.content;
   const form = element.tag & 0x1f;
   const constructed =
-    form === GENERAL_NAME.otherName || form === GENERAL_NAME.x400Address || form === GENERAL_NAME.directoryName || form === GENERAL_NAME.ediPartyName;
-  if (form > GENERAL_NAME.registeredID || element.tag !== contextTag(form, constructed)) throw malformed("have a base that is not a GeneralName");
+    form === GENERAL_NAME.otherName ||
+    form === GENERAL_NAME.x400Address ||
+    form === GENERAL_NAME.directoryName ||
+    form === GENERAL_NAME.ediPartyName;
+  if (form > GENERAL_NAME.registeredID || element.tag !== contextTag(form, constructed))
+    throw malformed("have a base that is not a GeneralName");
   switch (form) {
     case GENERAL_NAME.rfc822Name:
     case GENERAL_NAME.dNSName:
@@ -201,7 +208,8 @@ function dnsMatcher(name: string): Matcher | undefined {
   return (subtree, excluding) => {
     const base = subtree.base.toLowerCase();
     if (base === "") return true;
-    if (base.startsWith(".")) return (host.length > base.length && host.endsWith(base)) || (excluding && wildcard && host.slice(1) === base);
+    if (base.startsWith("."))
+      return (host.length > base.length && host.endsWith(base)) || (excluding && wildcard && host.slice(1) === base);
     if (host === base || host.endsWith(`.${base}`)) return true;
     // A wildcard also stands for the names that lie one label deeper
     return excluding && wildcard && base.slice(base.indexOf(".")) === host.slice(1);

@@ -73,7 +73,9 @@ export async function verifyAuthorityChain(chain: AuthorityChain, crypto: Crypto
   const anchor = certificates.at(-1);
   if (anchor === undefined) throw new VerificationError("CERTIFICATE_ISSUER_UNKNOWN", "authority lists no certificate");
   if (certificates.length > MAX_PATH_LENGTH) {
-    throw new FormatError("LIMIT_EXCEEDED", `authority lists ${certificates.length} certificates`, { expected: `at most ${MAX_PATH_LENGTH}` });
+    throw new FormatError("LIMIT_EXCEEDED", `authority lists ${certificates.length} certificates`, {
+      expected: `at most ${MAX_PATH_LENGTH}`,
+    });
   }
   const failure = findPathFailure(certificates, undefined);
   if (failure !== undefined) throw toError(failure);
@@ -123,19 +125,29 @@ export async function findCertificatePaths(
   const failures: PathFailure[] = [];
   const isSignedBy = signatureChecks(crypto, failures);
   // What the root lists is reached through the root
-  const intermediates = untrustedIntermediates.filter((candidate) => !chains.some(({ certificates }) => certificates.some((listed) => isSame(listed, candidate))));
+  const intermediates = untrustedIntermediates.filter(
+    (candidate) => !chains.some(({ certificates }) => certificates.some((listed) => isSame(listed, candidate))),
+  );
 
   const consider = (certificates: readonly Certificate[], chain: AuthorityChain): void => {
     const failure = findPathFailure(certificates, purpose);
     if (failure === undefined) paths.push({ certificates, chain });
     else failures.push(failure);
   };
+  let steps = 0;
   const extend = async (path: readonly Certificate[]): Promise<void> => {
+    refuseMore(++steps, MAX_PATH_SIGNATURE_CHECKS, "ways to try for one certificate path"); // each was a signature check, or the memory of one
     const child = path.at(-1) as Certificate;
     for (const chain of chains) {
+      const listed = path.length === 1 ? chain.certificates.findIndex((certificate) => isSame(certificate, child)) : -1;
+      if (listed >= 0) {
+        consider(chain.certificates.slice(listed), chain);
+        continue;
+      }
       for (const [i, issuer] of chain.certificates.entries()) {
-        if (path.length === 1 && isSame(child, issuer)) consider(chain.certificates.slice(i), chain);
-        else if (isNamedAsIssuer(child, issuer) && (await isSignedBy(child, issuer))) consider([...path, ...chain.certificates.slice(i)], chain);
+        if (isNamedAsIssuer(child, issuer) && (await isSignedBy(child, issuer))) {
+          consider([...path, ...chain.certificates.slice(i)], chain);
+        }
       }
     }
     if (path.length + 1 >= MAX_PATH_LENGTH) return;
@@ -166,10 +178,14 @@ export function verifyPathValidAt(path: CertificatePath, time: Date): void {
   for (const certificate of path.certificates) {
     const { notBefore, notAfter } = certificate;
     if (notBefore.getTime() <= at && at <= notAfter.getTime()) continue;
-    throw new VerificationError("CERTIFICATE_NOT_VALID_AT_TIME", `${describe(certificate)} was ${at < notBefore.getTime() ? "not yet valid" : "no longer valid"} at the time`, {
-      expected: `${notBefore.toISOString()} to ${notAfter.toISOString()}`,
-      found: time.toISOString(),
-    });
+    throw new VerificationError(
+      "CERTIFICATE_NOT_VALID_AT_TIME",
+      `${describe(certificate)} was ${at < notBefore.getTime() ? "not yet valid" : "no longer valid"} at the time`,
+      {
+        expected: `${notBefore.toISOString()} to ${notAfter.toISOString()}`,
+        found: time.toISOString(),
+      },
+    );
   }
 }
 
@@ -180,7 +196,10 @@ async function verifyIssuedBy(child: Certificate, issuer: Certificate, crypto: C
 }
 
 /** Remembers signature checks of one search by child and issuer's key, bounds their number and notes the failures. */
-function signatureChecks(crypto: CryptoProvider, failures: PathFailure[]): (child: Certificate, issuer: Certificate) => Promise<boolean> {
+function signatureChecks(
+  crypto: CryptoProvider,
+  failures: PathFailure[],
+): (child: Certificate, issuer: Certificate) => Promise<boolean> {
   const done: { readonly child: Certificate; readonly key: PublicKey; readonly valid: boolean }[] = [];
   return async (child, issuer) => {
     const key = issuer.publicKey;
@@ -218,9 +237,17 @@ function isNamedAsIssuer(child: Certificate, issuer: Certificate): boolean {
  * @param certificates - Leaf first when there is one.
  * @param purpose - Absent for the chain of an authority, which may or may not begin with a leaf.
  */
-function findPathFailure(certificates: readonly Certificate[], purpose: CertificatePurpose | undefined): PathFailure | undefined {
+function findPathFailure(
+  certificates: readonly Certificate[],
+  purpose: CertificatePurpose | undefined,
+): PathFailure | undefined {
   if (certificates.length > MAX_PATH_LENGTH) {
-    return { code: "CERTIFICATE_CONSTRAINT_VIOLATED", message: "certificate path is too long", expected: `at most ${MAX_PATH_LENGTH}`, found: `${certificates.length}` };
+    return {
+      code: "CERTIFICATE_CONSTRAINT_VIOLATED",
+      message: "certificate path is too long",
+      expected: `at most ${MAX_PATH_LENGTH}`,
+      found: `${certificates.length}`,
+    };
   }
   const firstIsLeaf = purpose !== undefined || certificates[0]?.extensions.basicConstraints?.ca !== true;
   let intermediates = 0; // that are not self-issued, between the authority at hand and the leaf
@@ -230,7 +257,8 @@ function findPathFailure(certificates: readonly Certificate[], purpose: Certific
       findExtensionFailure(certificate) ??
       (isLeaf
         ? purpose && findLeafFailure(certificate, purpose)
-        : (findAuthorityFailure(certificate, intermediates, purpose) ?? findConstraintFailure(certificate, certificates.slice(0, i), firstIsLeaf)));
+        : (findAuthorityFailure(certificate, intermediates, purpose) ??
+          findConstraintFailure(certificate, certificates.slice(0, i), firstIsLeaf)));
     if (failure !== undefined) return failure;
     if (!isLeaf && !isSelfIssued(certificate)) intermediates++;
   }
@@ -261,14 +289,16 @@ function findLeafFailure(leaf: Certificate, purpose: CertificatePurpose): PathFa
     ...(expected === undefined ? {} : { expected }),
     ...(found === undefined ? {} : { found }),
   });
-  if (basicConstraints?.ca === true) return invalid("is that of a certification authority and may not sign anything else");
+  if (basicConstraints?.ca === true)
+    return invalid("is that of a certification authority and may not sign anything else");
   const wanted = PURPOSES[purpose];
   const found = extendedKeyUsage?.purposes.join(", ") ?? "no extended key usage";
   // anyExtendedKeyUsage is not enough
   if (!extendedKeyUsage?.purposes.includes(wanted)) return invalid(`is not for ${purpose}`, wanted, found);
   switch (purpose) {
     case "code-signing":
-      if (keyUsage !== undefined && !keyUsage.digitalSignature) return invalid("may not make signatures", "digitalSignature");
+      if (keyUsage !== undefined && !keyUsage.digitalSignature)
+        return invalid("may not make signatures", "digitalSignature");
       return undefined;
     case "time-stamping":
       if (extendedKeyUsage.purposes.length !== 1) return invalid("is not for time-stamping alone", wanted, found);
@@ -281,13 +311,24 @@ function findLeafFailure(leaf: Certificate, purpose: CertificatePurpose): PathFa
 }
 
 /** §6.1.4 (k) to (n), and extended key usage as Go and Sigstore read it: an authority that has one issues for no other purpose. */
-function findAuthorityFailure(authority: Certificate, intermediates: number, purpose: CertificatePurpose | undefined): PathFailure | undefined {
+function findAuthorityFailure(
+  authority: Certificate,
+  intermediates: number,
+  purpose: CertificatePurpose | undefined,
+): PathFailure | undefined {
   const { basicConstraints, keyUsage, extendedKeyUsage } = authority.extensions;
   if (basicConstraints?.ca !== true) {
-    return { code: "CERTIFICATE_USAGE_INVALID", message: `${describe(authority)} is not that of a certification authority` };
+    return {
+      code: "CERTIFICATE_USAGE_INVALID",
+      message: `${describe(authority)} is not that of a certification authority`,
+    };
   }
   if (keyUsage !== undefined && !keyUsage.keyCertSign) {
-    return { code: "CERTIFICATE_USAGE_INVALID", message: `${describe(authority)} may not sign certificates`, expected: "keyCertSign" };
+    return {
+      code: "CERTIFICATE_USAGE_INVALID",
+      message: `${describe(authority)} may not sign certificates`,
+      expected: "keyCertSign",
+    };
   }
   if (basicConstraints.pathLength !== undefined && intermediates > basicConstraints.pathLength) {
     return {
@@ -300,22 +341,37 @@ function findAuthorityFailure(authority: Certificate, intermediates: number, pur
   if (purpose !== undefined && extendedKeyUsage !== undefined) {
     const { purposes } = extendedKeyUsage;
     if (!purposes.includes(PURPOSES[purpose]) && !purposes.includes(X509_OID.anyExtendedKeyUsage)) {
-      return { code: "CERTIFICATE_USAGE_INVALID", message: `${describe(authority)} may not issue for ${purpose}`, expected: PURPOSES[purpose], found: purposes.join(", ") };
+      return {
+        code: "CERTIFICATE_USAGE_INVALID",
+        message: `${describe(authority)} may not issue for ${purpose}`,
+        expected: PURPOSES[purpose],
+        found: purposes.join(", "),
+      };
     }
   }
   return undefined;
 }
 
 /** §6.1.3 (b) and (c): self-issued certificates are exempt, unless they end the path. */
-function findConstraintFailure(authority: Certificate, below: readonly Certificate[], firstIsLeaf: boolean): PathFailure | undefined {
+function findConstraintFailure(
+  authority: Certificate,
+  below: readonly Certificate[],
+  firstIsLeaf: boolean,
+): PathFailure | undefined {
   const { nameConstraints } = authority.extensions;
   if (nameConstraints === undefined) return undefined;
   for (const [i, certificate] of below.entries()) {
     if (isSelfIssued(certificate) && !(i === 0 && firstIsLeaf)) continue;
     const { subject, extensions } = certificate;
-    const violation = findNameViolation(nameConstraints, { subject, subjectAlternativeNames: extensions.subjectAlternativeNames });
+    const violation = findNameViolation(nameConstraints, {
+      subject,
+      subjectAlternativeNames: extensions.subjectAlternativeNames,
+    });
     if (violation !== undefined) {
-      return { code: "CERTIFICATE_CONSTRAINT_VIOLATED", message: `${describe(authority)} constrains names: ${violation}` };
+      return {
+        code: "CERTIFICATE_CONSTRAINT_VIOLATED",
+        message: `${describe(authority)} constrains names: ${violation}`,
+      };
     }
   }
   return undefined;
@@ -330,7 +386,10 @@ function isSame(a: Certificate, b: Certificate): boolean {
 }
 
 function signatureFailure(child: Certificate, issuer: Certificate): PathFailure {
-  return { code: "CERTIFICATE_SIGNATURE_INVALID", message: `${describe(child)} has a signature that its issuer ${formatName(issuer.subject)} did not make` };
+  return {
+    code: "CERTIFICATE_SIGNATURE_INVALID",
+    message: `${describe(child)} has a signature that its issuer ${formatName(issuer.subject)} did not make`,
+  };
 }
 
 function describe(certificate: Certificate): string {
@@ -348,7 +407,15 @@ function mostTelling(failures: readonly PathFailure[], otherwise: PathFailure): 
   const rank = ({ code }: PathFailure): number => TELLING.indexOf(code);
   const [first, ...others] = [...failures, otherwise].sort((a, b) => rank(a) - rank(b));
   const real = others.filter((failure) => failure !== otherwise);
-  return toError(first ?? otherwise, real.length === 0 ? undefined : new AggregateError(real.map((failure) => toError(failure)), "other certificate paths failed too"));
+  return toError(
+    first ?? otherwise,
+    real.length === 0
+      ? undefined
+      : new AggregateError(
+          real.map((failure) => toError(failure)),
+          "other certificate paths failed too",
+        ),
+  );
 }
 
 function toError({ code, message, expected, found }: PathFailure, cause?: unknown): VerificationError {

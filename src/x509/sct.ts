@@ -81,7 +81,8 @@ export function parseDetachedSct(json: string | Uint8Array): SignedCertificateTi
   const logId = sct.required("id").base64();
   if (logId.length !== 32) throw malformed(`has a log id of ${logId.length} bytes`);
   const time = sct.required("timestamp").value;
-  if (typeof time !== "number" || !Number.isSafeInteger(time) || time < 0) throw malformed("has a timestamp that is not a count of milliseconds");
+  if (typeof time !== "number" || !Number.isSafeInteger(time) || time < 0)
+    throw malformed("has a timestamp that is not a count of milliseconds");
   const extensions = sct.optional("extensions")?.base64() ?? new Uint8Array(0);
   const signature = new TlsReader(sct.required("signature").base64(MAX_SIGNATURE_BYTES));
   return readSignature(signature, { logId, timestampMs: BigInt(time), extensions });
@@ -123,11 +124,20 @@ export async function verifySct(
   issuer: Certificate,
   log: { readonly publicKey: PublicKey },
   crypto: CryptoProvider,
-  options: { /** The SCT stands beside the certificate, so that it covers the certificate itself. */ readonly detached?: boolean | undefined } = {},
+  options: {
+    /** The SCT stands beside the certificate, so that it covers the certificate itself. */ readonly detached?:
+      boolean | undefined;
+  } = {},
 ): Promise<void> {
   const { publicKey } = log;
-  const scheme = sct.signatureAlgorithm === TLS_SIGNATURE_ECDSA ? "ecdsa" : sct.signatureAlgorithm === TLS_SIGNATURE_RSA ? "rsa-pkcs1" : undefined;
-  const algorithm = scheme && sct.hashAlgorithm === TLS_HASH_SHA256 ? algorithmOf(scheme, "sha256", publicKey) : undefined;
+  const scheme =
+    sct.signatureAlgorithm === TLS_SIGNATURE_ECDSA
+      ? "ecdsa"
+      : sct.signatureAlgorithm === TLS_SIGNATURE_RSA
+        ? "rsa-pkcs1"
+        : undefined;
+  const algorithm =
+    scheme && sct.hashAlgorithm === TLS_HASH_SHA256 ? algorithmOf(scheme, "sha256", publicKey) : undefined;
   if (algorithm === undefined) {
     throw new VerificationError("SCT_INVALID", "SCT is signed with an algorithm that does not fit the key of the log", {
       expected: `SHA-256 with ${publicKey.type}`,
@@ -136,7 +146,13 @@ export async function verifySct(
   }
   const entry = options.detached === true ? x509Entry(certificate) : await precertEntry(certificate, issuer, crypto);
   // struct { Version; SignatureType; uint64 timestamp; LogEntryType; signed_entry; CtExtensions }
-  const signed = concatBytes(Uint8Array.of(0, 0), encodeUint64(sct.timestampMs), entry, encodeUint16(sct.extensions.length), sct.extensions);
+  const signed = concatBytes(
+    Uint8Array.of(0, 0),
+    encodeUint64(sct.timestampMs),
+    entry,
+    encodeUint16(sct.extensions.length),
+    sct.extensions,
+  );
   if (await crypto.verify(algorithm, publicKey, sct.signature, signed)) return;
   throw new VerificationError("SCT_INVALID", `SCT was not signed by log ${encodeHex(sct.logId)} for this certificate`);
 }
@@ -145,7 +161,11 @@ function x509Entry(certificate: Certificate): Uint8Array {
   return concatBytes(encodeUint16(LOG_ENTRY_X509), encodeUint24(certificate.bytes.length), certificate.bytes);
 }
 
-async function precertEntry(certificate: Certificate, issuer: Certificate, crypto: CryptoProvider): Promise<Uint8Array> {
+async function precertEntry(
+  certificate: Certificate,
+  issuer: Certificate,
+  crypto: CryptoProvider,
+): Promise<Uint8Array> {
   const issuerKeyHash = await crypto.digest("sha256", issuer.subjectPublicKeyInfo);
   const tbs = precertificateTbs(certificate);
   return concatBytes(encodeUint16(LOG_ENTRY_PRECERT), issuerKeyHash, encodeUint24(tbs.length), tbs);

@@ -1,5 +1,6 @@
 import { contextTag, decodeOid, decodeSmallInteger, DerReader, parseDer, Tag } from "../asn1/der.ts";
 import type { DerElement } from "../asn1/der.ts";
+import { OID } from "../asn1/oids.ts";
 import type { HashAlgorithm } from "../crypto/digest.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import type { PublicKey, PublicKeyType } from "../crypto/public-key.ts";
@@ -23,30 +24,30 @@ interface Known extends Omit<CertificateSignatureAlgorithm, "oid"> {
   readonly parameters: "absent" | "null-or-absent";
 }
 
-const RSASSA_PSS = "1.2.840.113549.1.1.10";
-const MGF1 = "1.2.840.113549.1.1.8";
-
 const KNOWN: ReadonlyMap<string, Known> = new Map<string, Known>([
   // RFC 5758 §3.2: parameters absent
-  ["1.2.840.10045.4.3.2", { scheme: "ecdsa", hash: "sha256", parameters: "absent" }],
-  ["1.2.840.10045.4.3.3", { scheme: "ecdsa", hash: "sha384", parameters: "absent" }],
-  ["1.2.840.10045.4.3.4", { scheme: "ecdsa", hash: "sha512", parameters: "absent" }],
+  [OID.ecdsaWithSha256, { scheme: "ecdsa", hash: "sha256", parameters: "absent" }],
+  [OID.ecdsaWithSha384, { scheme: "ecdsa", hash: "sha384", parameters: "absent" }],
+  [OID.ecdsaWithSha512, { scheme: "ecdsa", hash: "sha512", parameters: "absent" }],
   // RFC 4055 §5: NULL; absent is tolerated
-  ["1.2.840.113549.1.1.11", { scheme: "rsa-pkcs1", hash: "sha256", parameters: "null-or-absent" }],
-  ["1.2.840.113549.1.1.12", { scheme: "rsa-pkcs1", hash: "sha384", parameters: "null-or-absent" }],
-  ["1.2.840.113549.1.1.13", { scheme: "rsa-pkcs1", hash: "sha512", parameters: "null-or-absent" }],
+  [OID.sha256WithRsaEncryption, { scheme: "rsa-pkcs1", hash: "sha256", parameters: "null-or-absent" }],
+  [OID.sha384WithRsaEncryption, { scheme: "rsa-pkcs1", hash: "sha384", parameters: "null-or-absent" }],
+  [OID.sha512WithRsaEncryption, { scheme: "rsa-pkcs1", hash: "sha512", parameters: "null-or-absent" }],
   // RFC 8410 §3
-  ["1.3.101.112", { scheme: "ed25519", hash: undefined, keyType: "ed25519", parameters: "absent" }],
+  [OID.ed25519, { scheme: "ed25519", hash: undefined, keyType: "ed25519", parameters: "absent" }],
   // RFC 9881 §2
-  ["2.16.840.1.101.3.4.3.17", { scheme: "ml-dsa", hash: undefined, keyType: "ml-dsa-44", parameters: "absent" }],
-  ["2.16.840.1.101.3.4.3.18", { scheme: "ml-dsa", hash: undefined, keyType: "ml-dsa-65", parameters: "absent" }],
-  ["2.16.840.1.101.3.4.3.19", { scheme: "ml-dsa", hash: undefined, keyType: "ml-dsa-87", parameters: "absent" }],
+  [OID.mlDsa44, { scheme: "ml-dsa", hash: undefined, keyType: "ml-dsa-44", parameters: "absent" }],
+  [OID.mlDsa65, { scheme: "ml-dsa", hash: undefined, keyType: "ml-dsa-65", parameters: "absent" }],
+  [OID.mlDsa87, { scheme: "ml-dsa", hash: undefined, keyType: "ml-dsa-87", parameters: "absent" }],
 ]);
 
-const HASHES: ReadonlyMap<string, { readonly hash: HashAlgorithm; readonly length: number }> = new Map([
-  ["2.16.840.1.101.3.4.2.1", { hash: "sha256", length: 32 }],
-  ["2.16.840.1.101.3.4.2.2", { hash: "sha384", length: 48 }],
-  ["2.16.840.1.101.3.4.2.3", { hash: "sha512", length: 64 }],
+const HASHES: ReadonlyMap<string, { readonly hash: HashAlgorithm; readonly length: number }> = new Map<
+  string,
+  { readonly hash: HashAlgorithm; readonly length: number }
+>([
+  [OID.sha256, { hash: "sha256", length: 32 }],
+  [OID.sha384, { hash: "sha384", length: 48 }],
+  [OID.sha512, { hash: "sha512", length: 64 }],
 ]);
 
 /**
@@ -62,7 +63,7 @@ export function parseSignatureAlgorithm(identifier: DerElement): CertificateSign
   const oid = decodeOid(reader.next(Tag.oid));
   const parameters = reader.atEnd ? undefined : reader.next();
   reader.end();
-  if (oid === RSASSA_PSS) return readPss(oid, parameters);
+  if (oid === OID.rsassaPss) return readPss(oid, parameters);
   const known = KNOWN.get(oid);
   if (known === undefined) return { oid, scheme: undefined, hash: undefined };
   const isNull = parameters?.tag === Tag.null && parameters.content.length === 0;
@@ -80,7 +81,8 @@ export function parseSignatureAlgorithm(identifier: DerElement): CertificateSign
  * @see RFC 4055 §3.1
  */
 function readPss(oid: string, parameters: DerElement | undefined): CertificateSignatureAlgorithm {
-  if (parameters?.tag !== Tag.sequence) throw new FormatError("CERTIFICATE_MALFORMED", "RSASSA-PSS signature has no parameters");
+  if (parameters?.tag !== Tag.sequence)
+    throw new FormatError("CERTIFICATE_MALFORMED", "RSASSA-PSS signature has no parameters");
   const unsupported = { oid, scheme: undefined, hash: undefined };
   const reader = DerReader.of(parameters);
   const hashField = reader.optional(contextTag(0, true));
@@ -92,7 +94,8 @@ function readPss(oid: string, parameters: DerElement | undefined): CertificateSi
   const maskDigest = maskField && readMask(parseDer(maskField.content, Tag.sequence));
   const saltLength = saltField ? decodeSmallInteger(parseDer(saltField.content, Tag.integer)) : 20;
   const trailer = trailerField ? decodeSmallInteger(parseDer(trailerField.content, Tag.integer)) : 1;
-  if (digest === undefined || maskDigest !== digest || saltLength !== digest.length || trailer !== 1) return unsupported;
+  if (digest === undefined || maskDigest !== digest || saltLength !== digest.length || trailer !== 1)
+    return unsupported;
   return { oid, scheme: "rsa-pss", hash: digest.hash };
 }
 
@@ -110,7 +113,7 @@ function readHash(identifier: DerElement): { readonly hash: HashAlgorithm; reado
 function readMask(identifier: DerElement): ReturnType<typeof readHash> {
   const reader = DerReader.of(identifier);
   const oid = decodeOid(reader.next(Tag.oid));
-  if (oid !== MGF1) return undefined;
+  if (oid !== OID.mgf1) return undefined;
   const digest = readHash(reader.next(Tag.sequence));
   reader.end();
   return digest;

@@ -46,12 +46,16 @@ export function parseSubjectAlternativeNames(value: Uint8Array): readonly Subjec
   const names: SubjectAlternativeName[] = [];
   while (!reader.atEnd) {
     if (names.length === MAX_SUBJECT_ALTERNATIVE_NAMES) {
-      throw new FormatError("LIMIT_EXCEEDED", `certificate has more than ${MAX_SUBJECT_ALTERNATIVE_NAMES} subject alternative names`);
+      throw new FormatError(
+        "LIMIT_EXCEEDED",
+        `certificate has more than ${MAX_SUBJECT_ALTERNATIVE_NAMES} subject alternative names`,
+      );
     }
     names.push(readGeneralName(reader.next()));
   }
   // GeneralNames ::= SEQUENCE SIZE (1..MAX)
-  if (names.length === 0) throw new FormatError("CERTIFICATE_MALFORMED", "certificate has an empty list of subject alternative names");
+  if (names.length === 0)
+    throw new FormatError("CERTIFICATE_MALFORMED", "certificate has an empty list of subject alternative names");
   return names;
 }
 
@@ -77,13 +81,19 @@ function readGeneralName(element: DerElement): SubjectAlternativeName {
       return { kind: "uri", value: readIa5(bytes, "URI"), form: 6, bytes };
     case contextTag(7, false):
       if (bytes.length !== 4 && bytes.length !== 16) {
-        throw new FormatError("CERTIFICATE_MALFORMED", `certificate has an IP address of ${bytes.length} octets among its names`);
+        throw new FormatError(
+          "CERTIFICATE_MALFORMED",
+          `certificate has an IP address of ${bytes.length} octets among its names`,
+        );
       }
       return { kind: "ip", value: formatIpAddress(bytes), form: 7, bytes };
     case contextTag(8, false):
       return { kind: "registered-id", value: decodeOid(element), form: 8, bytes };
     default:
-      throw new FormatError("CERTIFICATE_MALFORMED", `certificate has a name with tag 0x${element.tag.toString(16)}, which is not a GeneralName`);
+      throw new FormatError(
+        "CERTIFICATE_MALFORMED",
+        `certificate has a name with tag 0x${element.tag.toString(16)}, which is not a GeneralName`,
+      );
   }
 }
 
@@ -112,7 +122,10 @@ export function readIa5(bytes: Uint8Array, what: string): string {
   for (let i = 0; i < bytes.length; i++) {
     const code = bytes[i] as number;
     if (code < 0x20 || code > 0x7e) {
-      throw new FormatError("CERTIFICATE_MALFORMED", `certificate has the octet 0x${code.toString(16).padStart(2, "0")} in a ${what}`);
+      throw new FormatError(
+        "CERTIFICATE_MALFORMED",
+        `certificate has the octet 0x${code.toString(16).padStart(2, "0")} in a ${what}`,
+      );
     }
     text += String.fromCharCode(code);
   }
