@@ -19,8 +19,8 @@ export interface Cache {
   read(name: string): Uint8Array | undefined;
   /** Writes a whole file or nothing. @throws StorageError `WRITE_FAILED`. */
   write(name: string, bytes: Uint8Array): void;
-  /** Removes everything. @throws StorageError `WRITE_FAILED`. */
-  clear(): void;
+  /** Removes a file, or a folder with everything in it. @throws StorageError `WRITE_FAILED`. */
+  remove(name: string): void;
 }
 
 /** Makes a cache that ends with the process. */
@@ -30,7 +30,9 @@ export function createMemoryCache(): Cache {
     description: "memory",
     read: (name) => files.get(name),
     write: (name, bytes) => void files.set(name, bytes),
-    clear: () => files.clear(),
+    remove(name) {
+      for (const key of files.keys()) if (key === name || key.startsWith(`${name}/`)) files.delete(key);
+    },
   };
 }
 
@@ -66,11 +68,11 @@ export function createFolderCache(folder: string): Cache {
         });
       }
     },
-    clear() {
+    remove(name) {
       try {
-        rmSync(folder, { recursive: true, force: true });
+        rmSync(pathOf(name), { recursive: true, force: true });
       } catch (cause) {
-        throw new StorageError("WRITE_FAILED", `could not clear the TUF cache ${folder}: ${codeOf(cause)}`, { cause });
+        throw new StorageError("WRITE_FAILED", `could not remove ${pathOf(name)} from the TUF cache: ${codeOf(cause)}`, { cause });
       }
     },
   };
@@ -90,11 +92,12 @@ export function defaultCacheFolder(environment: Readonly<Record<string, string |
 
 /** Names the folder of one mirror as cosign does: its URL without scheme, in lower case, `/` and `:` as `-`. */
 export function mirrorFolderName(mirror: string): string {
-  return mirror
+  const name = mirror
     .replace(/^[a-z]+:\/\//i, "")
     .replace(/\/+$/, "")
     .toLowerCase()
     .replace(/[/:]/g, "-");
+  return name === "" ? "-" : encodeSegment(name);
 }
 
 function tryHomeFolder(): string | undefined {

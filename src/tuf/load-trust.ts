@@ -61,18 +61,17 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  */
 export async function loadTrust(options: LoadTrustOptions = {}): Promise<LoadedTrust> {
   const now = options.now ?? new Date();
-  const offline = options.offline ?? false;
-  const opened = await tryOpen(options, now, offline);
-  if (opened !== undefined) {
-    const text = tryDecodeUtf8(await opened.client.target(TRUSTED_ROOT_TARGET)) ?? "";
-    return { trustedRoot: parseTrustedRoot(text), source: opened.client.source, notices: noticesFor(opened.client) };
+  const chosen = await chooseMirror(options, now);
+  const client = await openChosen(chosen, options, now);
+  if (client !== undefined) {
+    return { trustedRoot: parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET)), source: client.source, notices: noticesFor(client) };
   }
-  const instance = options.instance ?? "production";
-  const embedded = await loadEmbeddedTrust(instance, now);
+  const embedded = await loadEmbeddedTrust(chosen.instance ?? "production", now);
+  const { instance, publishedAt } = embedded.source;
   return {
     trustedRoot: parseTrustedRoot(embedded.trustedRoot),
     source: embedded.source,
-    notices: [`offline: using the trusted root of ${instance} that was embedded ${describeAge(embedded.source.publishedAt, now)}`],
+    notices: [`offline: using the trusted root of ${instance} that was embedded ${describeAge(publishedAt, now)}`],
   };
 }
 
@@ -83,17 +82,7 @@ export async function loadTrust(options: LoadTrustOptions = {}): Promise<LoadedT
  */
 export async function openTufRepository(options: LoadTrustOptions = {}): Promise<TufClient> {
   const now = options.now ?? new Date();
-  const { mirror, root, cache } = await chooseMirror(options, now);
-  return await TufClient.open({
-    mirror,
-    root,
-    cache,
-    folder: mirrorFolderName(mirror),
-    download: createDownload(options),
-    now,
-    offline: options.offline,
-    maxAgeMs: options.maxAgeMs,
-  });
+  return await openClient(await chooseMirror(options, now), options, now);
 }
 
 /**
@@ -108,15 +97,14 @@ export async function initializeTrust(options: LoadTrustOptions): Promise<Loaded
     throw new TrustError("TUF_ROOT_MISSING", `there is no root to begin the trust in ${mirror} with`, { remedy: "give its root.json with --root" });
   }
   // The new trust is proven in memory first: what was there stays until it is.
-  const client = await TufClient.open({ mirror, root, cache: createMemoryCache(), folder: mirrorFolderName(mirror), download: createDownload(options), now });
-  const trustedRoot = parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET));
   const folder = mirrorFolderName(mirror);
-  cache.clear();
+  const opened = { mirror, root, folder, download: createDownload(options), now };
+  await (await TufClient.open({ ...opened, cache: createMemoryCache() })).target(TRUSTED_ROOT_TARGET);
+  cache.remove(folder);
   cache.write(REMOTE_FILE, encodeUtf8(JSON.stringify({ mirror })));
   cache.write(`${folder}/root.json`, root);
-  const kept = await TufClient.open({ mirror, root, cache, folder, download: createDownload(options), now, maxAgeMs: 0 });
-  await kept.target(TRUSTED_ROOT_TARGET);
-  return { trustedRoot, source: kept.source, notices: noticesFor(kept) };
+  const client = await TufClient.open({ ...opened, cache, maxAgeMs: 0 });
+  return { trustedRoot: parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET)), source: client.source, notices: noticesFor(client) };
 }
 
 /** Makes a download function for `https:`, `http:` and `file:` URLs. */
@@ -138,32 +126,51 @@ async function readFileUrl(url: string, maxBytes: number): Promise<Uint8Array> {
   throw new ServiceError("HTTP_RESPONSE_TOO_LARGE", `${url} is larger than was asked for`, { expected: `at most ${maxBytes} bytes`, found: `${bytes.length} bytes` });
 }
 
-async function tryOpen(options: LoadTrustOptions, now: Date, offline: boolean): Promise<{ readonly client: TufClient } | undefined> {
+interface ChosenMirror {
+  readonly mirror: string;
+  /** The instance whose mirror it is. */
+  readonly instance: InstanceName | undefined;
+  readonly root: Uint8Array | undefined;
+  readonly cache: Cache;
+}
+
+async function openClient({ mirror, root, cache }: ChosenMirror, options: LoadTrustOptions, now: Date): Promise<TufClient> {
+  return await TufClient.open({
+    mirror,
+    root,
+    cache,
+    folder: mirrorFolderName(mirror),
+    download: createDownload(options),
+    now,
+    offline: options.offline,
+    maxAgeMs: options.maxAgeMs,
+  });
+}
+
+/** Opens the repository, or finds that embedded trust has to stand in for it: offline, nothing cached, a known instance. */
+async function openChosen(chosen: ChosenMirror, options: LoadTrustOptions, now: Date): Promise<TufClient | undefined> {
   try {
-    const client = await openTufRepository({ ...options, now });
-    if (offline) await client.target(TRUSTED_ROOT_TARGET);
-    return { client };
+    const client = await openClient(chosen, options, now);
+    if (options.offline === true) await client.target(TRUSTED_ROOT_TARGET);
+    return client;
   } catch (error) {
     const nothingCached = error instanceof TrustError && (error.code === "TUF_ROOT_MISSING" || error.code === "TUF_TARGET_NOT_FOUND");
-    // Embedded trust stands in for a known instance only, and only when the caller asked for work without a network.
-    if (offline && nothingCached && options.root === undefined && options.mirror === undefined) return undefined;
+    const embedded = chosen.instance !== undefined && chosen.instance !== "github" && options.root === undefined;
+    if (options.offline === true && nothingCached && embedded) return undefined;
     throw error;
   }
 }
 
-async function chooseMirror(
-  options: LoadTrustOptions,
-  now: Date,
-): Promise<{ readonly mirror: string; readonly root: Uint8Array | undefined; readonly cache: Cache }> {
+async function chooseMirror(options: LoadTrustOptions, now: Date): Promise<ChosenMirror> {
   const environment = options.environment ?? process.env;
-  const folder = defaultCacheFolder(environment);
-  const cache = options.cache ?? (folder === undefined ? createMemoryCache() : createFolderCache(folder));
+  const cacheFolder = defaultCacheFolder(environment);
+  const cache = options.cache ?? (cacheFolder === undefined ? createMemoryCache() : createFolderCache(cacheFolder));
   const mirror = options.mirror ?? (options.instance === undefined ? (readRemote(cache) ?? MIRRORS.production) : MIRRORS[options.instance]);
   checkMirror(mirror);
-  if (options.root !== undefined) return { mirror, root: options.root, cache };
   const instance = instanceOfMirror(mirror);
+  if (options.root !== undefined) return { mirror, instance, root: options.root, cache };
   const embedded = instance === undefined || instance === "github" ? undefined : (await loadEmbeddedTrust(instance, now)).root;
-  return { mirror, root: embedded, cache };
+  return { mirror, instance, root: embedded, cache };
 }
 
 function checkMirror(mirror: string): void {

@@ -95,7 +95,7 @@ export async function openRepository(options: RepositoryOptions): Promise<Verifi
   class StoreUpdater extends OpenUpdater {
     loadLocalMetadata(role: string): Buffer {
       const bytes = store.load(role);
-      if (bytes === undefined) throw new TrustError("TUF_ROOT_MISSING", `there is no ${role} metadata yet`);
+      if (bytes === undefined) throw missing(role, options.metadataUrl);
       return Buffer.from(bytes);
     }
     persistMetadata(role: string, bytes: Uint8Array): void {
@@ -142,6 +142,12 @@ export async function verifyTarget(target: TargetFile, bytes: Uint8Array): Promi
       cause,
     });
   }
+}
+
+function missing(role: string, mirror: string): TrustError {
+  return new TrustError("TUF_ROOT_MISSING", `there is no ${role} metadata of ${mirror} yet`, {
+    remedy: `run \`cosign-ts initialize --mirror ${mirror} --root FILE\` with the repository's root.json, or give a trusted root file`,
+  });
 }
 
 function isRootUrl(url: string): boolean {

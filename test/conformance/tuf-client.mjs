@@ -33,7 +33,7 @@ function createCache(targetDir) {
       const [cache, path] = choose(name);
       cache.write(path, bytes);
     },
-    clear: () => metadata.clear(),
+    remove: (name) => metadata.remove(name),
   };
 }
 
