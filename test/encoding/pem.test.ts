@@ -9,7 +9,7 @@ import { projectDir } from "../support/shared.ts";
 
 const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const spki = new Uint8Array(publicKey.export({ type: "spki", format: "der" }));
-const pem = publicKey.export({ type: "spki", format: "pem" }) as string;
+const pem = publicKey.export({ type: "spki", format: "pem" });
 const [first = "", second = ""] = pem.split("\n").slice(1, -2);
 
 describe("parsePem (RFC 7468)", () => {
