@@ -42,16 +42,12 @@ KEYS = {
         for bits in (2048, 3072, 4096)
     },
     "rsa-2560": (rsa(2560), [("rsa-sign-pkcs1-sha256", "sha256", []), ("rsa-sign-pss-sha256", "sha256", pss("digest"))]),
-    # Here the encoded message of PSS is one byte shorter than the modulus.
-    "rsa-2049": (rsa(2049), [("rsa-sign-pkcs1-sha256", "sha256", []), ("rsa-sign-pss-sha256", "sha256", pss("digest"))]),
     "rsa-exponent-3": (rsa(2048, "-pkeyopt", "rsa_keygen_pubexp:3"), [("rsa-sign-pkcs1-2048-sha256", "sha256", [])]),
     "rsa-pss": (PLAIN_PSS, [("rsa-sign-pss-2048-sha256", "sha256", pss("digest")), ("rsa-sign-pss-sha512", "sha512", pss("digest"))]),
     "rsa-pss-sha384-salt-24": (BOUND_PSS, [("rsa-sign-pss-sha384", "sha384", pss("digest")), ("rsa-sign-pss-sha384", "sha384", pss(24))]),
     "ed25519": (["ED25519"], [("ed25519", None, [])]),
     # Keys to refuse.
     "rsa-1024": (rsa(1024), []),
-    "rsa-2047": (rsa(2047), []),
-    "rsa-4097": (rsa(4097), []),
     "rsa-exponent-33-bits": (rsa(2048, "-pkeyopt", "rsa_keygen_pubexp:4294967297"), []),
     "secp256k1": (["EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"], []),
     "p256-explicit": (["EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"], []),
