@@ -60,9 +60,9 @@ export function findPeers(projectRoot: string): Peers {
  * @returns Why it could not be done, or `undefined` when all of them are there.
  */
 export function ensurePeers(peers: Peers): string | undefined {
-  if (missingPrograms(peers).length === 0) return undefined;
   const install = join(peers.scripts, "install");
   if (!existsSync(install)) return `${install} does not exist: set COSIGN_TS_SHARED`;
+  if (missingPrograms(peers).length === 0) return undefined;
   process.stderr.write(`installing ${missingPrograms(peers).join(", ")} (this takes some minutes)\n`);
   try {
     execFileSync(install, ["core"], { stdio: ["ignore", 2, 2] });
