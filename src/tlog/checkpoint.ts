@@ -91,7 +91,10 @@ export async function verifyCheckpoint(
       });
     }
     if (!(await isSignedBy(log, line, note, checkpoint, crypto))) {
-      throw new VerificationError("CHECKPOINT_SIGNATURE_INVALID", `signature of ${line.name} on the checkpoint does not verify`);
+      throw new VerificationError(
+        "CHECKPOINT_SIGNATURE_INVALID",
+        `signature of ${line.name} on the checkpoint does not verify`,
+      );
     }
   }
   return checkpoint;
@@ -140,7 +143,9 @@ async function noteKeysOf(log: TransparencyLog, crypto: CryptoProvider): Promise
   if (known !== undefined) return known;
   const hint = (await crypto.digest("sha256", log.publicKey.spki)).subarray(0, 4);
   const names = log.publicKey.type === "rsa-pss" ? [] : keyNamesOf(log.baseUrl);
-  const named = await Promise.all(names.map(async (name) => ({ name, keyId: await noteKeyId(name, log.publicKey, crypto) })));
+  const named = await Promise.all(
+    names.map(async (name) => ({ name, keyId: await noteKeyId(name, log.publicKey, crypto) })),
+  );
   const keys = { hint, named };
   NOTE_KEYS.set(log, keys);
   return keys;

@@ -75,12 +75,19 @@ export async function parseWitnessKey(vkey: string, crypto: CryptoProvider): Pro
   }
   const computed = await keyIdOfType(name, type, raw, crypto);
   if (!equalBytes(computed, keyId)) {
-    throw malformed(`witness key of ${name} has the key id of another key or name`, encodeHex(computed), encodeHex(keyId));
+    throw malformed(
+      `witness key of ${name} has the key id of another key or name`,
+      encodeHex(computed),
+      encodeHex(keyId),
+    );
   }
   const publicKey = parsePublicKey(encodeSequence(encodeSequence(encodeOid(kind.oid)), encodeBitString(raw)));
   const algorithm = defaultAlgorithm(publicKey);
   if (!(await crypto.supports(algorithm))) {
-    throw new VerificationError("ALGORITHM_UNSUPPORTED", `this runtime cannot verify the ${algorithm.name} cosignatures of ${name}`);
+    throw new VerificationError(
+      "ALGORITHM_UNSUPPORTED",
+      `this runtime cannot verify the ${algorithm.name} cosignatures of ${name}`,
+    );
   }
   return { name, publicKey, keyId };
 }
@@ -111,7 +118,12 @@ export async function verifyCosignatures(
   return verified;
 }
 
-async function verifyLine(line: NoteSignature, witness: WitnessKey, text: string, crypto: CryptoProvider): Promise<bigint> {
+async function verifyLine(
+  line: NoteSignature,
+  witness: WitnessKey,
+  text: string,
+  crypto: CryptoProvider,
+): Promise<bigint> {
   const stamped = trySplitTimestampedSignature(line.signature);
   if (stamped === undefined || stamped.timestamp > LAST_SECOND) throw invalid(witness, "has no timestamp");
   const { timestamp, signature } = stamped;

@@ -9,7 +9,11 @@ import type { Checkpoint } from "./checkpoint.ts";
  * @returns `undefined` where a name is too long to be in such a message.
  * @see {@link https://c2sp.org/tlog-cosignature | C2SP tlog-cosignature}, "ML-DSA-44 signed message"
  */
-export function tryEncodeCosignedMessage(checkpoint: Checkpoint, cosignerName: string, timestamp: bigint): Uint8Array | undefined {
+export function tryEncodeCosignedMessage(
+  checkpoint: Checkpoint,
+  cosignerName: string,
+  timestamp: bigint,
+): Uint8Array | undefined {
   const name = encodeUtf8(cosignerName);
   const origin = encodeUtf8(checkpoint.origin);
   if (name.length > 255 || origin.length > 255) return undefined;

@@ -14,7 +14,14 @@ import { parseJson } from "../encoding/json.ts";
 import { JsonReader } from "../encoding/json-reader.ts";
 import { FormatError, VerificationError } from "../errors.ts";
 import { MAX_TLOG_ENTRY_BODY_BYTES } from "../limits.ts";
-import { parseDsseV001, parseDsseV002, verifyDsseV001, verifyDsseV002, type DsseV001, type DsseV002 } from "./entries/dsse.ts";
+import {
+  parseDsseV001,
+  parseDsseV002,
+  verifyDsseV001,
+  verifyDsseV002,
+  type DsseV001,
+  type DsseV002,
+} from "./entries/dsse.ts";
 import {
   parseHashedRekordV001,
   parseHashedRekordV002,
@@ -42,22 +49,25 @@ export interface EntryExpectation {
         /** Gives a digest of the artifact; `undefined` where the artifact was given by another digest only. */
         readonly digests: (algorithm: HashAlgorithm) => MaybePromise<Uint8Array | undefined>;
       }
-    | { readonly kind: "envelope"; readonly payload: Uint8Array; readonly payloadType: string; readonly pae: Uint8Array };
+    | {
+        readonly kind: "envelope";
+        readonly payload: Uint8Array;
+        readonly payloadType: string;
+        readonly pae: Uint8Array;
+      };
   /** With which the signature was found to verify; `undefined` where it was not. */
   readonly keyAlgorithm: SignatureAlgorithm | undefined;
 }
 
-const PARSERS: ReadonlyMap<string, { readonly generation: 1 | 2; readonly parse: (spec: JsonReader) => EntryBody }> = new Map<
-  string,
-  { generation: 1 | 2; parse: (spec: JsonReader) => EntryBody }
->([
-  ["hashedrekord 0.0.1", { generation: 1, parse: parseHashedRekordV001 }],
-  ["dsse 0.0.1", { generation: 1, parse: parseDsseV001 }],
-  ["intoto 0.0.2", { generation: 1, parse: parseIntotoV002 }],
-  ["rekord 0.0.1", { generation: 1, parse: parseRekordV001 }],
-  ["hashedrekord 0.0.2", { generation: 2, parse: parseHashedRekordV002 }],
-  ["dsse 0.0.2", { generation: 2, parse: parseDsseV002 }],
-]);
+const PARSERS: ReadonlyMap<string, { readonly generation: 1 | 2; readonly parse: (spec: JsonReader) => EntryBody }> =
+  new Map<string, { generation: 1 | 2; parse: (spec: JsonReader) => EntryBody }>([
+    ["hashedrekord 0.0.1", { generation: 1, parse: parseHashedRekordV001 }],
+    ["dsse 0.0.1", { generation: 1, parse: parseDsseV001 }],
+    ["intoto 0.0.2", { generation: 1, parse: parseIntotoV002 }],
+    ["rekord 0.0.1", { generation: 1, parse: parseRekordV001 }],
+    ["hashedrekord 0.0.2", { generation: 2, parse: parseHashedRekordV002 }],
+    ["dsse 0.0.2", { generation: 2, parse: parseDsseV002 }],
+  ]);
 
 /**
  * Tells which generation of Rekor makes entries of a kind.
@@ -90,10 +100,14 @@ export function parseEntryBody(entry: TransparencyLogEntry): EntryBody {
   const body = new JsonReader(json, "body", "TLOG_ENTRY_MALFORMED").object();
   const stated = { kind: body.required("kind").string(), version: body.required("apiVersion").string() };
   if (stated.kind !== entry.kindVersion.kind || stated.version !== entry.kindVersion.version) {
-    throw new VerificationError("TLOG_ENTRY_MISMATCH", "log entry is labelled as another kind or version than its body", {
-      expected: nameOf(stated).slice(0, 100),
-      found: nameOf(entry.kindVersion).slice(0, 100),
-    });
+    throw new VerificationError(
+      "TLOG_ENTRY_MISMATCH",
+      "log entry is labelled as another kind or version than its body",
+      {
+        expected: nameOf(stated).slice(0, 100),
+        found: nameOf(entry.kindVersion).slice(0, 100),
+      },
+    );
   }
   const parser = PARSERS.get(nameOf(stated));
   if (parser === undefined) {

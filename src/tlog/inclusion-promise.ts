@@ -32,9 +32,11 @@ export async function verifyInclusionPromise(
   }
   if (generationOf(entry.kindVersion) !== 1) throw invalid("is of an entry of Rekor v2, where promises prove nothing");
   if (!equalBytes(logId, log.logId)) throw invalid("is of another log", encodeHex(log.logId), encodeHex(logId));
-  if (integratedTime <= 0n || integratedTime > LAST_SECOND) throw invalid("has no integrated time", "a time", `${integratedTime}`);
+  if (integratedTime <= 0n || integratedTime > LAST_SECOND)
+    throw invalid("has no integrated time", "a time", `${integratedTime}`);
   // RFC 8785 writes numbers as doubles, so a larger index would not be the one that was signed.
-  if (logIndex < 0n || logIndex > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid("has an impossible index", undefined, `${logIndex}`);
+  if (logIndex < 0n || logIndex > BigInt(Number.MAX_SAFE_INTEGER))
+    throw invalid("has an impossible index", undefined, `${logIndex}`);
 
   // RFC 8785 JSON: keys in this order, and values that need no escaping.
   const body = encodeBase64(entry.canonicalizedBody);

@@ -35,7 +35,8 @@ export async function verifyInclusionProof(
   leaf: Uint8Array = entry.canonicalizedBody,
 ): Promise<VerifiedInclusion> {
   const proof = entry.inclusionProof;
-  if (proof === undefined) throw new VerificationError("TLOG_INCLUSION_PROOF_MISSING", "log entry has no inclusion proof");
+  if (proof === undefined)
+    throw new VerificationError("TLOG_INCLUSION_PROOF_MISSING", "log entry has no inclusion proof");
   if (proof.checkpoint === "") throw invalid("has no checkpoint, which says what tree it is about");
 
   // First of all whose tree it is, so that an unknown log is told from a known one whose proof is wrong.
@@ -49,10 +50,19 @@ export async function verifyInclusionProof(
     throw invalid("has another tree size than its checkpoint", `${checkpoint.treeSize}`, `${proof.treeSize}`);
   }
   if (!equalBytes(proof.rootHash, checkpoint.rootHash)) {
-    throw invalid("has another root hash than its checkpoint", encodeHex(checkpoint.rootHash), encodeHex(proof.rootHash));
+    throw invalid(
+      "has another root hash than its checkpoint",
+      encodeHex(checkpoint.rootHash),
+      encodeHex(proof.rootHash),
+    );
   }
   await verifyInclusion(
-    { index: proof.logIndex, treeSize: checkpoint.treeSize, leafHash: await leafHash(leaf, crypto), hashes: proof.hashes },
+    {
+      index: proof.logIndex,
+      treeSize: checkpoint.treeSize,
+      leafHash: await leafHash(leaf, crypto),
+      hashes: proof.hashes,
+    },
     checkpoint.rootHash,
     crypto,
   );

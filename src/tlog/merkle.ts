@@ -51,7 +51,8 @@ export async function leafHash(leaf: Uint8Array, crypto: CryptoProvider): Promis
 export async function rootFromInclusionProof(proof: MerkleInclusion, crypto: CryptoProvider): Promise<Uint8Array> {
   const { index, treeSize, hashes } = proof;
   const invalid = failure("TLOG_INCLUSION_PROOF_INVALID", "inclusion proof");
-  if (index < 0n || index >= treeSize) throw invalid("is about a leaf outside of the tree", `less than ${treeSize}`, `${index}`);
+  if (index < 0n || index >= treeSize)
+    throw invalid("is about a leaf outside of the tree", `less than ${treeSize}`, `${index}`);
   if (!isHash(proof.leafHash)) throw invalid("has a leaf hash that is not of SHA-256");
 
   const combine = nodeHasher(crypto);

@@ -62,9 +62,11 @@ export function parseSignedNote(envelope: string): SignedNote {
 
 function parseSignatureLine(line: string): NoteSignature {
   const space = line.indexOf(" ", LINE_START.length);
-  if (!line.startsWith(LINE_START) || space === -1) throw malformed("has a line that is not a signature after its last blank line");
+  if (!line.startsWith(LINE_START) || space === -1)
+    throw malformed("has a line that is not a signature after its last blank line");
   const name = line.slice(LINE_START.length, space);
-  if (!isKeyName(name)) throw malformed(`has a signature by ${JSON.stringify(name.slice(0, 100))}, which is no key name`);
+  if (!isKeyName(name))
+    throw malformed(`has a signature by ${JSON.stringify(name.slice(0, 100))}, which is no key name`);
   const bytes = tryDecodeBase64(line.slice(space + 1));
   if (bytes === undefined) throw malformed(`has a signature by ${name} that is not base64`);
   if (bytes.length <= KEY_ID_BYTES) throw malformed(`has an empty signature by ${name}`);
@@ -84,7 +86,8 @@ export function isKeyName(name: string): boolean {
  */
 export async function noteKeyId(name: string, key: PublicKey, crypto: CryptoProvider): Promise<Uint8Array> {
   const input = keyIdInput(name, key);
-  if (input === undefined) throw new VerificationError("ALGORITHM_UNSUPPORTED", `key of type ${key.type} cannot sign a note`);
+  if (input === undefined)
+    throw new VerificationError("ALGORITHM_UNSUPPORTED", `key of type ${key.type} cannot sign a note`);
   return (await crypto.digest("sha256", input)).subarray(0, KEY_ID_BYTES);
 }
 

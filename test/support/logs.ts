@@ -7,6 +7,7 @@
 import { createHash, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { parsePublicKey, type PublicKey } from "../../src/crypto/public-key.ts";
 import { defaultAlgorithm } from "../../src/crypto/registry.ts";
+import { SigstoreError } from "../../src/errors.ts";
 import type { TransparencyLogEntry } from "../../src/tlog/transparency-log-entry.ts";
 import type { TransparencyLog } from "../../src/tlog/transparency-log.ts";
 
@@ -25,6 +26,17 @@ export function flip(data: Uint8Array, at: number = data.length - 1): Uint8Array
   const changed = Uint8Array.from(data);
   changed[at] = (changed[at] ?? 0) ^ 1;
   return changed;
+}
+
+/** Says in one word how a verification ended: `accepted`, or the code of its error. */
+export async function outcomeOf(verification: Promise<unknown>): Promise<string> {
+  try {
+    await verification;
+    return "accepted";
+  } catch (error) {
+    if (error instanceof SigstoreError) return error.code;
+    throw error;
+  }
 }
 
 // ---- keys
@@ -103,18 +115,29 @@ export function noteLine(name: string, keyId: Uint8Array, signature: Uint8Array)
 
 export const noteOf = (text: string, ...lines: readonly string[]): string => `${text}\n${lines.join("")}`;
 
-export const checkpointText = (origin: string, size: bigint | number, root: Uint8Array, ...extensions: readonly string[]): string =>
-  [origin, size, base64(root), ...extensions, ""].join("\n");
+export const checkpointText = (
+  origin: string,
+  size: bigint | number,
+  root: Uint8Array,
+  ...extensions: readonly string[]
+): string => [origin, size, base64(root), ...extensions, ""].join("\n");
 
 /** A line as Rekor v1 makes it. */
-export const lineV1 = (log: TestLog, name: string, text: string): string => noteLine(name, hintOf(log), log.key.sign(text));
+export const lineV1 = (log: TestLog, name: string, text: string): string =>
+  noteLine(name, hintOf(log), log.key.sign(text));
 
 /** A line as Rekor v2 makes it with an Ed25519 key. */
 export const lineV2 = (log: TestLog, name: string, text: string): string =>
   noteLine(name, typedKeyId(name, 1, log.publicKey.keyBytes), log.key.sign(text));
 
 /** The message of an ML-DSA cosignature, as the specification lays it out. */
-export function cosignedMessage(name: string, time: bigint, origin: string, size: bigint, root: Uint8Array): Uint8Array {
+export function cosignedMessage(
+  name: string,
+  time: bigint,
+  origin: string,
+  size: bigint,
+  root: Uint8Array,
+): Uint8Array {
   const uint64 = (value: bigint): Buffer => {
     const bytes = Buffer.alloc(8);
     bytes.writeBigUInt64BE(value);
@@ -188,9 +211,19 @@ export interface LoggedOptions {
 }
 
 /** Puts a body into a tree and lets the log sign its head. */
-export function logEntry(log: TestLog, generation: 1 | 2, body: Uint8Array, options: LoggedOptions = {}): TransparencyLogEntry {
-  const { before = 3, after = 4, kindVersion = { kind: "hashedrekord", version: generation === 1 ? "0.0.1" : "0.0.2" } } = options;
-  const fill = (count: number, text: string): Uint8Array[] => Array.from({ length: count }, (_, index) => utf8(`${text} ${index}`));
+export function logEntry(
+  log: TestLog,
+  generation: 1 | 2,
+  body: Uint8Array,
+  options: LoggedOptions = {},
+): TransparencyLogEntry {
+  const {
+    before = 3,
+    after = 4,
+    kindVersion = { kind: "hashedrekord", version: generation === 1 ? "0.0.1" : "0.0.2" },
+  } = options;
+  const fill = (count: number, text: string): Uint8Array[] =>
+    Array.from({ length: count }, (_, index) => utf8(`${text} ${index}`));
   const leaves = [...fill(before, "before"), body, ...fill(after, "after")];
   const root = treeHash(leaves);
   const name = log.baseUrl.replace(/^https?:\/\//, "");

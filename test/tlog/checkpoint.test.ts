@@ -17,6 +17,7 @@ import {
   makeLog,
   noteLine,
   noteOf,
+  outcomeOf,
   typedKeyId,
   utf8,
   type KeyKind,
@@ -40,7 +41,9 @@ describe("parseCheckpoint (C2SP tlog-checkpoint)", () => {
   });
 
   test("reads what Rekor v1 signed with a time as extension", () => {
-    expect(parseCheckpoint(parseSignedNote(textFile("checkpoint/rekor-v1-with-timestamp-line.txt")).text)).toMatchObject({
+    expect(
+      parseCheckpoint(parseSignedNote(textFile("checkpoint/rekor-v1-with-timestamp-line.txt")).text),
+    ).toMatchObject({
       origin: "rekor.sigstore.dev - 2605736670972794746",
       treeSize: 37795272n,
     });
@@ -140,13 +143,15 @@ describe("verifyCheckpoint for Rekor v1", () => {
 
   test("ignores the lines of others, before and after", async () => {
     const others = lineV1(stranger, "rekor.test", "something else");
-    await verify(noteOf(text, others, lineV1(log, "rekor.test", text), others));
+    expect(await outcomeOf(verify(noteOf(text, others, lineV1(log, "rekor.test", text), others)))).toBe("accepted");
   });
 
   test("ignores a line with the log's key id and a name that is not in the origin, even if it is wrong", async () => {
     const collision = noteLine("bob.example", hintOf(log), log.key.sign("something else"));
     await verify(noteOf(text, collision, lineV1(log, "rekor.test", text)));
-    await expect(verify(noteOf(text, noteLine("bob.example", hintOf(log), log.key.sign(text))))).rejects.toMatchObject(NOT_SIGNED);
+    await expect(verify(noteOf(text, noteLine("bob.example", hintOf(log), log.key.sign(text))))).rejects.toMatchObject(
+      NOT_SIGNED,
+    );
   });
 
   test.for([
@@ -155,10 +160,26 @@ describe("verifyCheckpoint for Rekor v1", () => {
     ["an origin with something other than a tree id", checkpointNote("rekor.test - abc"), NOT_SIGNED],
     ["an origin with an empty tree id", checkpointNote("rekor.test - "), NOT_SIGNED],
     ["an origin with text after the tree id", checkpointNote("rekor.test - 1 x"), NOT_SIGNED],
-    ["a signature over another text", noteOf(text, noteLine("rekor.test", hintOf(log), log.key.sign(`${text}more\n`))), INVALID],
-    ["a signature of another key under the log's key id", noteOf(text, noteLine("rekor.test", hintOf(log), stranger.key.sign(text))), INVALID],
-    ["a second line of the log that does not verify", noteOf(text, lineV1(log, "rekor.test", text), lineV1(log, "rekor.test", "x")), INVALID],
-    ["something that is no checkpoint", noteOf("text\n", lineV1(log, "rekor.test", "text\n")), { code: "CHECKPOINT_MALFORMED" }],
+    [
+      "a signature over another text",
+      noteOf(text, noteLine("rekor.test", hintOf(log), log.key.sign(`${text}more\n`))),
+      INVALID,
+    ],
+    [
+      "a signature of another key under the log's key id",
+      noteOf(text, noteLine("rekor.test", hintOf(log), stranger.key.sign(text))),
+      INVALID,
+    ],
+    [
+      "a second line of the log that does not verify",
+      noteOf(text, lineV1(log, "rekor.test", text), lineV1(log, "rekor.test", "x")),
+      INVALID,
+    ],
+    [
+      "something that is no checkpoint",
+      noteOf("text\n", lineV1(log, "rekor.test", "text\n")),
+      { code: "CHECKPOINT_MALFORMED" },
+    ],
   ] as const)("rejects %s", async ([, note, error]) => {
     await expect(verify(note)).rejects.toMatchObject(error);
   });
@@ -181,11 +202,7 @@ describe("verifyCheckpoint for Rekor v1", () => {
       fc.asyncProperty(fc.nat(note.length - 1), fc.constantFrom("A", "b", "0", "\n", "=", ""), async (at, other) => {
         const changed = note.slice(0, at) + other + note.slice(at + 1);
         if (changed === note) return;
-        const outcome = await (async () => verify(changed))().then(
-          () => "accepted",
-          (error: unknown) => error,
-        );
-        expect(outcome).toBeInstanceOf(SigstoreError);
+        expect(await outcomeOf((async () => await verify(changed))())).not.toBe("accepted");
       }),
       { numRuns: 300 },
     );
@@ -248,7 +265,11 @@ describe("verifyCheckpoint for Rekor v2", () => {
     const [keyId, good, bad] = {
       p256: [hintOf(other), other.key.sign(text), other.key.sign("x")],
       p384: [hintOf(other), other.key.sign(text), other.key.sign("x")],
-      rsa: [typedKeyId(NAME, 0xff, Buffer.concat([utf8("PKIX-RSA-PKCS#1v1.5"), spki])), other.key.sign(text), other.key.sign("x")],
+      rsa: [
+        typedKeyId(NAME, 0xff, Buffer.concat([utf8("PKIX-RSA-PKCS#1v1.5"), spki])),
+        other.key.sign(text),
+        other.key.sign("x"),
+      ],
       "ml-dsa-44": [
         typedKeyId(NAME, 6, keyBytes),
         mlDsa(1_700_000_000n, cosignedMessage(NAME, 1_700_000_000n, NAME, 736n, ROOT)),
@@ -262,7 +283,11 @@ describe("verifyCheckpoint for Rekor v2", () => {
 
   test("ignores a line that matches the name alone, or the key id alone", async () => {
     const nameAlone = lineV2(stranger, NAME, "something else");
-    const idAlone = noteLine("witness.test", typedKeyId(NAME, 1, log.publicKey.keyBytes), log.key.sign("something else"));
+    const idAlone = noteLine(
+      "witness.test",
+      typedKeyId(NAME, 1, log.publicKey.keyBytes),
+      log.key.sign("something else"),
+    );
     await verify(noteOf(text, nameAlone, idAlone, line));
     await expect(verify(noteOf(text, lineV2(stranger, NAME, text)))).rejects.toMatchObject(NOT_SIGNED);
     const rightSignature = noteLine("witness.test", typedKeyId(NAME, 1, log.publicKey.keyBytes), log.key.sign(text));
@@ -289,7 +314,9 @@ describe("verifyCheckpoint for Rekor v2", () => {
   });
 
   test("finds the log's line after 15 of others", async () => {
-    const others = Array.from({ length: 15 }, (_, index) => noteLine(`witness-${index}.test`, Uint8Array.of(index, 0, 0, 0), new Uint8Array(72)));
-    await verify(noteOf(text, ...others, line));
+    const others = Array.from({ length: 15 }, (_, index) =>
+      noteLine(`witness-${index}.test`, Uint8Array.of(index, 0, 0, 0), new Uint8Array(72)),
+    );
+    expect(await outcomeOf(verify(noteOf(text, ...others, line)))).toBe("accepted");
   });
 });

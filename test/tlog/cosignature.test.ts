@@ -63,16 +63,22 @@ describe("parseWitnessKey (C2SP tlog-cosignature, Format)", () => {
 
   test("refuses a key that the runtime cannot verify with, rather than to ignore the witness later", async () => {
     const without = { ...crypto, supports: () => false } as typeof crypto;
-    await expect(parseWitnessKey(published("6bc44249"), without)).rejects.toMatchObject({ code: "ALGORITHM_UNSUPPORTED" });
+    await expect(parseWitnessKey(published("6bc44249"), without)).rejects.toMatchObject({
+      code: "ALGORITHM_UNSUPPORTED",
+    });
   });
 
   test("throws nothing but its own errors, and takes no key with a character changed", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(MULLVAD.length - 1), fc.constantFrom("", "A", "+", "/", "=", " ", "0", "é"), async (at, other) => {
-        const changed = MULLVAD.slice(0, at) + other + MULLVAD.slice(at + 1);
-        if (changed === MULLVAD) return;
-        await expect(parseWitnessKey(changed, crypto)).rejects.toBeInstanceOf(SigstoreError);
-      }),
+      fc.asyncProperty(
+        fc.nat(MULLVAD.length - 1),
+        fc.constantFrom("", "A", "+", "/", "=", " ", "0", "é"),
+        async (at, other) => {
+          const changed = MULLVAD.slice(0, at) + other + MULLVAD.slice(at + 1);
+          if (changed.toLowerCase() === MULLVAD.toLowerCase()) return; // hexadecimal digits have two cases
+          await expect(parseWitnessKey(changed, crypto)).rejects.toBeInstanceOf(SigstoreError);
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -130,7 +136,9 @@ describe("verifyCosignatures (C2SP tlog-cosignature)", () => {
       { witness: "staging.witness.transparency.goog/ring-any-bells", time },
       { witness: "witness.navigli.sunlight.geomys.org", time },
     ]);
-    await expect(verify(note.replace("4026479", "4026480"), ...PUBLISHED)).rejects.toMatchObject({ code: "COSIGNATURE_INVALID" });
+    await expect(verify(note.replace("4026479", "4026480"), ...PUBLISHED)).rejects.toMatchObject({
+      code: "COSIGNATURE_INVALID",
+    });
   });
 
   test("verifies a real cosignature with ML-DSA-44, beside one with Ed25519 of the same witness", async () => {
@@ -138,7 +146,9 @@ describe("verifyCosignatures (C2SP tlog-cosignature)", () => {
     const seen = { witness: "witness.navigli.sunlight.geomys.org", time: new Date("2026-08-02T21:04:51Z") };
     expect(await verify(note, published("6bc44249"), published("a3e00fe2"))).toEqual([seen, seen]);
     expect(await verify(note, published("6bc44249"))).toEqual([seen]);
-    await expect(verify(note.replace("185550722", "185550723"), published("6bc44249"))).rejects.toMatchObject({ code: "COSIGNATURE_INVALID" });
+    await expect(verify(note.replace("185550722", "185550723"), published("6bc44249"))).rejects.toMatchObject({
+      code: "COSIGNATURE_INVALID",
+    });
   });
 
   for (const kind of ["ed25519", "ml-dsa-44"] as const) {
@@ -150,7 +160,9 @@ describe("verifyCosignatures (C2SP tlog-cosignature)", () => {
       const { signature } = parseSignedNote(noteOf(TEXT, line)).signatures[0] ?? { signature: new Uint8Array() };
 
       test("gives the witness and its time", async () => {
-        expect(await verify(noteOf(TEXT, line), witness.vkey)).toEqual([{ witness: name, time: new Date("2023-03-20T12:25:47Z") }]);
+        expect(await verify(noteOf(TEXT, line), witness.vkey)).toEqual([
+          { witness: name, time: new Date("2023-03-20T12:25:47Z") },
+        ]);
       });
 
       test("ignores the lines of unknown keys, though they have the name or the key id of a known one", async () => {
@@ -179,9 +191,14 @@ describe("verifyCosignatures (C2SP tlog-cosignature)", () => {
         await expect(verify(note, witness.vkey)).rejects.toMatchObject({ code: "COSIGNATURE_INVALID" });
       });
 
-      test.for([2n ** 63n, 2n ** 63n - 1n, 253_402_300_800n])("rejects a time that no date can tell: %d", async (time) => {
-        await expect(verify(noteOf(TEXT, witness.cosign(time)), witness.vkey)).rejects.toMatchObject({ code: "COSIGNATURE_INVALID" });
-      });
+      test.for([2n ** 63n, 2n ** 63n - 1n, 253_402_300_800n])(
+        "rejects a time that no date can tell: %d",
+        async (time) => {
+          await expect(verify(noteOf(TEXT, witness.cosign(time)), witness.vkey)).rejects.toMatchObject({
+            code: "COSIGNATURE_INVALID",
+          });
+        },
+      );
 
       test("does not count a cosignature without a time, but verifies it", async () => {
         expect(await verify(noteOf(TEXT, witness.cosign(0n)), witness.vkey)).toEqual([]);
@@ -201,7 +218,9 @@ describe("verifyCosignatures (C2SP tlog-cosignature)", () => {
   test("covers extension lines with Ed25519, and leaves them out with ML-DSA, as each is specified", async () => {
     const changed = checkpointText("example.com/log", 20852163, ROOT, "other");
     const ed25519 = makeWitness("ed25519", "w.example");
-    await expect(verify(noteOf(changed, ed25519.cosign(TIME)), ed25519.vkey)).rejects.toMatchObject({ code: "COSIGNATURE_INVALID" });
+    await expect(verify(noteOf(changed, ed25519.cosign(TIME)), ed25519.vkey)).rejects.toMatchObject({
+      code: "COSIGNATURE_INVALID",
+    });
     const mlDsa = makeWitness("ml-dsa-44", "w.example");
     expect(await verify(noteOf(changed, mlDsa.cosign(TIME)), mlDsa.vkey)).toHaveLength(1);
   });
@@ -209,13 +228,18 @@ describe("verifyCosignatures (C2SP tlog-cosignature)", () => {
   test("rejects an ML-DSA cosignature of a checkpoint whose origin is too long to be in the message", async () => {
     const witness = makeWitness("ml-dsa-44", "w.example");
     const long = checkpointText("o".repeat(256), 20852163, ROOT);
-    await expect(verify(noteOf(long, witness.cosign(TIME)), witness.vkey)).rejects.toMatchObject({ code: "COSIGNATURE_INVALID" });
+    await expect(verify(noteOf(long, witness.cosign(TIME)), witness.vkey)).rejects.toMatchObject({
+      code: "COSIGNATURE_INVALID",
+    });
   });
 
   test("rejects a cosignature on something that is no checkpoint", async () => {
     const witness = makeWitness("ed25519", "w.example");
     const text = "not a checkpoint\n";
-    const note = noteOf(text, noteLine("w.example", witness.keyId, stamped(TIME, witness.key.sign(ed25519Message(TIME, text)))));
+    const note = noteOf(
+      text,
+      noteLine("w.example", witness.keyId, stamped(TIME, witness.key.sign(ed25519Message(TIME, text)))),
+    );
     await expect(verify(note, witness.vkey)).rejects.toMatchObject({ code: "CHECKPOINT_MALFORMED" });
   });
 });

@@ -38,7 +38,10 @@ describe("verifyInclusionPromise (client specification §4.2.2)", () => {
     ["an integrated time one second later", (entry) => ({ ...entry, integratedTime: entry.integratedTime + 1n })],
     ["another index", (entry) => ({ ...entry, logIndex: entry.logIndex + 1n })],
     ["another body", (entry) => ({ ...entry, canonicalizedBody: flip(entry.canonicalizedBody) })],
-    ["one bit of the signature changed", (entry) => ({ ...entry, inclusionPromise: flip(entry.inclusionPromise ?? utf8("")) })],
+    [
+      "one bit of the signature changed",
+      (entry) => ({ ...entry, inclusionPromise: flip(entry.inclusionPromise ?? utf8("")) }),
+    ],
     ["an empty signature", (entry) => ({ ...entry, inclusionPromise: new Uint8Array() })],
     ["another log id", (entry) => ({ ...entry, logId: flip(entry.logId) })],
     ["an index beyond what the JSON could tell", (entry) => ({ ...entry, logIndex: 2n ** 53n })],
@@ -55,7 +58,9 @@ describe("verifyInclusionPromise (client specification §4.2.2)", () => {
 
   test("says so where there is none", async () => {
     const { inclusionPromise: _, ...without } = valid;
-    await expect(verifyInclusionPromise(without, rekor, crypto)).rejects.toMatchObject({ code: "TLOG_INCLUSION_PROMISE_MISSING" });
+    await expect(verifyInclusionPromise(without, rekor, crypto)).rejects.toMatchObject({
+      code: "TLOG_INCLUSION_PROMISE_MISSING",
+    });
   });
 
   describe("of a log made here", () => {
@@ -63,7 +68,9 @@ describe("verifyInclusionPromise (client specification §4.2.2)", () => {
     const entry = logEntry(log, 1, utf8("body"));
 
     test("accepts its signature", async () => {
-      expect(await verifyInclusionPromise(withPromise(entry, log, 1_700_000_000n), log, crypto)).toEqual(new Date("2023-11-14T22:13:20Z"));
+      expect(await verifyInclusionPromise(withPromise(entry, log, 1_700_000_000n), log, crypto)).toEqual(
+        new Date("2023-11-14T22:13:20Z"),
+      );
     });
 
     test("proves no time where it covers time zero, which means that there is none", async () => {
@@ -72,7 +79,9 @@ describe("verifyInclusionPromise (client specification §4.2.2)", () => {
 
     test("proves nothing for an entry of Rekor v2", async () => {
       const v2 = { ...entry, kindVersion: { kind: "hashedrekord", version: "0.0.2" } };
-      await expect(verifyInclusionPromise(withPromise(v2, log, 1_700_000_000n), log, crypto)).rejects.toMatchObject(INVALID);
+      await expect(verifyInclusionPromise(withPromise(v2, log, 1_700_000_000n), log, crypto)).rejects.toMatchObject(
+        INVALID,
+      );
     });
 
     test("does not read an index as another that the same double stands for", async () => {

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
 import { leafHash, rootFromInclusionProof, verifyConsistency, verifyInclusion } from "../../src/tlog/merkle.ts";
-import { auditPath, consistencyProof, flip, sha256, treeHash, unbase64, utf8 } from "../support/logs.ts";
+import { auditPath, consistencyProof, flip, outcomeOf, sha256, treeHash, unbase64, utf8 } from "../support/logs.ts";
 import { sharedAvailable, sharedDir } from "../support/shared.ts";
 
 const crypto = defaultCryptoProvider();
@@ -12,7 +12,6 @@ const INVALID_INCLUSION = { code: "TLOG_INCLUSION_PROOF_INVALID" };
 const INVALID_CONSISTENCY = { code: "TLOG_CONSISTENCY_PROOF_INVALID" };
 
 interface Vector {
-  readonly desc: string;
   readonly wantErr: boolean;
   readonly [field: string]: unknown;
 }
@@ -24,7 +23,10 @@ function vectors(kind: "inclusion" | "consistency"): readonly (readonly [string,
     .filter((file) => file.endsWith(".json"))
     .sort()
     .map((file) => {
-      const exact = readFileSync(join(folder, file), "utf8").replace(/("(?:leafIdx|treeSize|size[12])":\s*)(\d+)/g, '$1"$2"');
+      const exact = readFileSync(join(folder, file), "utf8").replace(
+        /("(?:leafIdx|treeSize|size[12])":\s*)(\d+)/g,
+        '$1"$2"',
+      );
       return [file, JSON.parse(exact) as Vector] as const;
     });
 }
@@ -47,8 +49,8 @@ describe.skipIf(!sharedAvailable())("vectors of transparency-dev/merkle (RFC 696
       leafHash: bytesOf(vector["leafHash"]),
       hashes: listOf(vector["proof"]),
     };
-    const result = verifyInclusion(proof, bytesOf(vector["root"]), crypto);
-    await (vector.wantErr ? expect(result, vector.desc).rejects.toMatchObject(INVALID_INCLUSION) : result);
+    const outcome = await outcomeOf(verifyInclusion(proof, bytesOf(vector["root"]), crypto));
+    expect(outcome).toBe(vector.wantErr ? INVALID_INCLUSION.code : "accepted");
   });
 
   test.for(consistency)("consistency %s", async ([, vector]) => {
@@ -59,8 +61,9 @@ describe.skipIf(!sharedAvailable())("vectors of transparency-dev/merkle (RFC 696
       root2: bytesOf(vector["root2"]),
       hashes: listOf(vector["proof"]),
     };
-    const result = verifyConsistency(proof, crypto);
-    await (vector.wantErr ? expect(result, vector.desc).rejects.toMatchObject(INVALID_CONSISTENCY) : result);
+    expect(await outcomeOf(verifyConsistency(proof, crypto))).toBe(
+      vector.wantErr ? INVALID_CONSISTENCY.code : "accepted",
+    );
   });
 });
 
@@ -94,12 +97,25 @@ describe("rootFromInclusionProof (RFC 6962 §2.1.1)", () => {
   });
 
   test("waits for a provider that hashes elsewhere", async () => {
-    const slow = { ...crypto, digest: async (algorithm: "sha256", data: Uint8Array) => await crypto.digest(algorithm, data.slice()) };
-    const proof = { index: 5n, treeSize: 33n, leafHash: sha256(Uint8Array.of(0), "leaf 5"), hashes: auditPath(5, LEAVES) };
+    const slow = {
+      ...crypto,
+      digest: async (algorithm: "sha256", data: Uint8Array) => await crypto.digest(algorithm, data.slice()),
+    };
+    const proof = {
+      index: 5n,
+      treeSize: 33n,
+      leafHash: sha256(Uint8Array.of(0), "leaf 5"),
+      hashes: auditPath(5, LEAVES),
+    };
     expect(await rootFromInclusionProof(proof, slow as typeof crypto)).toEqual(treeHash(LEAVES));
   });
 
-  const valid = { index: 20n, treeSize: 33n, leafHash: sha256(Uint8Array.of(0), "leaf 20"), hashes: auditPath(20, LEAVES) };
+  const valid = {
+    index: 20n,
+    treeSize: 33n,
+    leafHash: sha256(Uint8Array.of(0), "leaf 20"),
+    hashes: auditPath(20, LEAVES),
+  };
 
   test.for([
     ["an index equal to the tree size", { index: 33n }],
@@ -128,10 +144,15 @@ describe("rootFromInclusionProof (RFC 6962 §2.1.1)", () => {
 
 describe("verifyInclusion (RFC 6962 §2.1.1)", () => {
   const root = treeHash(LEAVES);
-  const valid = { index: 6n, treeSize: 33n, leafHash: sha256(Uint8Array.of(0), "leaf 6"), hashes: auditPath(6, LEAVES) };
+  const valid = {
+    index: 6n,
+    treeSize: 33n,
+    leafHash: sha256(Uint8Array.of(0), "leaf 6"),
+    hashes: auditPath(6, LEAVES),
+  };
 
   test("accepts a proof", async () => {
-    await verifyInclusion(valid, root, crypto);
+    await expect(verifyInclusion(valid, root, crypto)).resolves.toBeUndefined();
   });
 
   test.for([
@@ -139,7 +160,15 @@ describe("verifyInclusion (RFC 6962 §2.1.1)", () => {
     ["the index of a neighbour", { index: 7n }],
     ["another hash", { hashes: valid.hashes.with(2, flip(valid.hashes[2] ?? new Uint8Array())) }],
     ["hashes in another order", { hashes: valid.hashes.toReversed() }],
-    ["an inner node for a leaf", { index: 3n, treeSize: 17n, leafHash: sha256(Uint8Array.of(1), sha256(Uint8Array.of(0), "leaf 6"), valid.hashes[0] ?? ""), hashes: valid.hashes.slice(2) }],
+    [
+      "an inner node for a leaf",
+      {
+        index: 3n,
+        treeSize: 17n,
+        leafHash: sha256(Uint8Array.of(1), sha256(Uint8Array.of(0), "leaf 6"), valid.hashes[0] ?? ""),
+        hashes: valid.hashes.slice(2),
+      },
+    ],
   ] as const)("rejects %s", async ([, change]) => {
     await expect(verifyInclusion({ ...valid, ...change }, root, crypto)).rejects.toMatchObject(INVALID_INCLUSION);
   });
@@ -154,7 +183,12 @@ describe("verifyInclusion (RFC 6962 §2.1.1)", () => {
   test("rejects any proof for a root that is not of the tree", async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(32), fc.nat(31), async (index, at) => {
-        const proof = { index: BigInt(index), treeSize: 33n, leafHash: sha256(Uint8Array.of(0), LEAVES[index] ?? ""), hashes: auditPath(index, LEAVES) };
+        const proof = {
+          index: BigInt(index),
+          treeSize: 33n,
+          leafHash: sha256(Uint8Array.of(0), LEAVES[index] ?? ""),
+          hashes: auditPath(index, LEAVES),
+        };
         await verifyInclusion(proof, root, crypto);
         await expect(verifyInclusion(proof, flip(root, at), crypto)).rejects.toMatchObject(INVALID_INCLUSION);
       }),
@@ -177,8 +211,12 @@ describe("verifyConsistency (RFC 6962 §2.1.2)", () => {
           hashes: consistencyProof(size1, LEAVES.slice(0, size2)),
         };
         await verifyConsistency(proof, crypto);
-        await expect(verifyConsistency({ ...proof, root1: flip(root1) }, crypto)).rejects.toMatchObject(INVALID_CONSISTENCY);
-        await expect(verifyConsistency({ ...proof, root2: flip(root2) }, crypto)).rejects.toMatchObject(INVALID_CONSISTENCY);
+        await expect(verifyConsistency({ ...proof, root1: flip(root1) }, crypto)).rejects.toMatchObject(
+          INVALID_CONSISTENCY,
+        );
+        await expect(verifyConsistency({ ...proof, root2: flip(root2) }, crypto)).rejects.toMatchObject(
+          INVALID_CONSISTENCY,
+        );
       }
     }
   });
@@ -186,7 +224,9 @@ describe("verifyConsistency (RFC 6962 §2.1.2)", () => {
   test("takes any tree for a continuation of the empty one", async () => {
     const proof = { size1: 0n, size2: 33n, root1: sha256(""), root2: treeHash(LEAVES), hashes: [] };
     await verifyConsistency(proof, crypto);
-    await expect(verifyConsistency({ ...proof, hashes: [new Uint8Array(32)] }, crypto)).rejects.toMatchObject(INVALID_CONSISTENCY);
+    await expect(verifyConsistency({ ...proof, hashes: [new Uint8Array(32)] }, crypto)).rejects.toMatchObject(
+      INVALID_CONSISTENCY,
+    );
   });
 
   const valid = {

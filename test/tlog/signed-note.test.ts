@@ -29,7 +29,9 @@ const VALID = `text\n\n${LINE}`;
 describe("parseSignedNote (C2SP signed-note, Format)", () => {
   test("splits at the last empty line, so that the text may have empty lines", () => {
     const note = parseSignedNote(EXAMPLE);
-    expect(note.text).toBe("Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n");
+    expect(note.text).toBe(
+      "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n",
+    );
     expect(note.signatures.map(({ name, keyId, signature }) => [name, hex(keyId), signature.length])).toEqual([
       ["quasimodo.example/salvatore", "367ba04b", 64],
     ]);
@@ -119,13 +121,16 @@ describe("parseSignedNote (C2SP signed-note, Format)", () => {
 
   test("throws nothing but its own errors for any text", () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom("\n", " ", "\u2014", "a", "AAAAAAAA", "+", "\r", "\ud800") }), (text) => {
-        try {
-          parseSignedNote(text);
-        } catch (error) {
-          expect(error).toBeInstanceOf(SigstoreError);
-        }
-      }),
+      fc.property(
+        fc.string({ unit: fc.constantFrom("\n", " ", "\u2014", "a", "AAAAAAAA", "+", "\r", "\ud800") }),
+        (text) => {
+          try {
+            parseSignedNote(text);
+          } catch (error) {
+            expect(error).toBeInstanceOf(SigstoreError);
+          }
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -134,7 +139,10 @@ describe("parseSignedNote (C2SP signed-note, Format)", () => {
 describe("noteKeyId (C2SP signed-note, Signature types)", () => {
   test("is the published one for the Ed25519 key of the specification's test vector, whose signature verifies", async () => {
     // https://c2sp.org/signed-note, test vectors
-    const spki = Buffer.from("302a300506032b6570032100e932791ae6e7a840a46164c904786426d5e7821dd8b29a00d61cae72afdd4da4", "hex");
+    const spki = Buffer.from(
+      "302a300506032b6570032100e932791ae6e7a840a46164c904786426d5e7821dd8b29a00d61cae72afdd4da4",
+      "hex",
+    );
     const { parsePublicKey } = await import("../../src/crypto/public-key.ts");
     const key = parsePublicKey(new Uint8Array(spki));
     expect(hex(await noteKeyId("example.com/foo", key, crypto))).toBe("530d903a");
@@ -144,39 +152,49 @@ describe("noteKeyId (C2SP signed-note, Signature types)", () => {
     );
     const [line] = note.signatures;
     expect(hex(line?.keyId ?? new Uint8Array())).toBe("530d903a");
-    expect(await crypto.verify(defaultAlgorithm(key), key, line?.signature ?? new Uint8Array(), utf8(note.text))).toBe(true);
+    expect(await crypto.verify(defaultAlgorithm(key), key, line?.signature ?? new Uint8Array(), utf8(note.text))).toBe(
+      true,
+    );
   });
 
   test("begins the log ids that the trusted roots have for Rekor v2, and for Rekor v1", async () => {
     for (const name of ["production", "staging"]) {
       const { tlogs } = parseTrustedRoot(textFile(`trusted-root/${name}.trusted_root.json`));
       expect(tlogs.length).toBeGreaterThan(1);
-      for (const log of tlogs) {
-        const id = await noteKeyId(log.baseUrl.replace("https://", ""), log.publicKey, crypto);
-        expect(hex(log.logId).slice(0, 8), log.baseUrl).toBe(hex(id));
+      for (const { baseUrl, publicKey, logId } of tlogs) {
+        const id = await noteKeyId(baseUrl.replace("https://", ""), publicKey, crypto);
+        expect([baseUrl, hex(id)]).toEqual([baseUrl, hex(logId).slice(0, 8)]);
       }
     }
   });
 
   test("is that of the published key of an ML-DSA witness", async () => {
-    const vkey = textFile("checkpoint/witnesses.txt").split("\n").find((line) => line.includes("+6bc44249+")) ?? "";
+    const vkey =
+      textFile("checkpoint/witnesses.txt")
+        .split("\n")
+        .find((line) => line.includes("+6bc44249+")) ?? "";
     const { name, publicKey } = await parseWitnessKey(vkey, crypto);
     expect(hex(await noteKeyId(name, publicKey, crypto))).toBe("6bc44249");
   });
 
   test("hashes name, 0xFF, an identifier and the key for RSA, as Rekor v2 does", async () => {
     const { publicKey } = makeKey("rsa");
-    const expected = createHash("sha256").update("log.example\n\xffPKIX-RSA-PKCS#1v1.5", "latin1").update(publicKey.spki).digest("hex");
+    const expected = createHash("sha256")
+      .update("log.example\n\xffPKIX-RSA-PKCS#1v1.5", "latin1")
+      .update(publicKey.spki)
+      .digest("hex");
     expect(hex(await noteKeyId("log.example", publicKey, crypto))).toBe(expected.slice(0, 8));
   });
 
   test("does not depend on the name for ECDSA, and does for all others", async () => {
-    for (const [kind, same] of [["p256", true], ["p384", true], ["ed25519", false], ["rsa", false], ["ml-dsa-44", false]] as const) {
+    const independent: string[] = [];
+    for (const kind of ["p256", "p384", "ed25519", "rsa", "ml-dsa-44"] as const) {
       const { publicKey } = makeKey(kind);
       const [one, other] = [await noteKeyId("a", publicKey, crypto), await noteKeyId("b", publicKey, crypto)];
-      expect(hex(one) === hex(other), kind).toBe(same);
       expect(one).toHaveLength(4);
+      if (hex(one) === hex(other)) independent.push(kind);
     }
+    expect(independent).toEqual(["p256", "p384"]);
   });
 
   test("refuses a key type that has none", async () => {

@@ -24,12 +24,16 @@ export interface EntryVerifier {
  * @param field - Completes "log entry has another …".
  */
 export function mismatch(field: string, expected: string, found: string): VerificationError {
-  return new VerificationError("TLOG_ENTRY_MISMATCH", `log entry has another ${field} than the bundle`, { expected, found });
+  return new VerificationError("TLOG_ENTRY_MISMATCH", `log entry has another ${field} than the bundle`, {
+    expected,
+    found,
+  });
 }
 
 /** Verifies that the entry is about the bundle's signature, byte for byte. */
 export function verifySameSignature(signature: Uint8Array, expected: EntryExpectation): void {
-  if (!equalBytes(signature, expected.signature)) throw mismatch("signature", abridge(expected.signature), abridge(signature));
+  if (!equalBytes(signature, expected.signature))
+    throw mismatch("signature", abridge(expected.signature), abridge(signature));
 }
 
 /** Verifies that the entry is about the bundle's certificate, or about the key that the bundle was verified with. */
@@ -73,13 +77,18 @@ export async function verifySignedDigest(
   const { algorithm } = found;
   const value = await (content.kind === "message" ? content.digests(algorithm) : crypto.digest(algorithm, content.pae));
   if (value === undefined) {
-    throw new VerificationError("DIGEST_ALGORITHM_MISMATCH", "artifact was given by a digest that the log entry does not have", {
-      expected: `the ${algorithm} digest`,
-      found: "the digest of another algorithm",
-      remedy: `give the artifact itself, or its ${algorithm} digest`,
-    });
+    throw new VerificationError(
+      "DIGEST_ALGORITHM_MISMATCH",
+      "artifact was given by a digest that the log entry does not have",
+      {
+        expected: `the ${algorithm} digest`,
+        found: "the digest of another algorithm",
+        remedy: `give the artifact itself, or its ${algorithm} digest`,
+      },
+    );
   }
-  if (!equalBytes(value, found.value)) throw mismatch("digest", formatDigest({ algorithm, value }), formatDigest(found));
+  if (!equalBytes(value, found.value))
+    throw mismatch("digest", formatDigest({ algorithm, value }), formatDigest(found));
 }
 
 /** Verifies that the entry is about an envelope with the bundle's payload. */
@@ -89,10 +98,12 @@ export async function verifyPayloadHash(
   content: EntryExpectation["content"],
   crypto: CryptoProvider,
 ): Promise<EntryExpectation["content"] & { kind: "envelope" }> {
-  if (content.kind !== "envelope") throw mismatch("kind of content", "a message signature, logged as hashedrekord", kind);
+  if (content.kind !== "envelope")
+    throw mismatch("kind of content", "a message signature, logged as hashedrekord", kind);
   const { algorithm } = found;
   const value = await crypto.digest(algorithm, content.payload);
-  if (!equalBytes(value, found.value)) throw mismatch("payload hash", formatDigest({ algorithm, value }), formatDigest(found));
+  if (!equalBytes(value, found.value))
+    throw mismatch("payload hash", formatDigest({ algorithm, value }), formatDigest(found));
   return content;
 }
 

@@ -12,7 +12,13 @@ import type { CryptoProvider } from "../../crypto/provider.ts";
 import type { JsonReader } from "../../encoding/json-reader.ts";
 import { MAX_ENVELOPE_SIGNATURES } from "../../limits.ts";
 import type { EntryExpectation } from "../entry-body.ts";
-import { onlySignature, verifyPayloadHash, verifySameSignature, verifySameVerifier, type EntryVerifier } from "./comparison.ts";
+import {
+  onlySignature,
+  verifyPayloadHash,
+  verifySameSignature,
+  verifySameVerifier,
+  type EntryVerifier,
+} from "./comparison.ts";
 import { readHash, readSignature, readVerifier } from "./rekor-v1.ts";
 import {
   hashOutputJson,
@@ -57,13 +63,20 @@ export function parseDsseV001(spec: JsonReader): DsseV001 {
       .array(MAX_ENVELOPE_SIGNATURES)
       .map((item) => {
         const entry = item.object();
-        return { signature: readSignature(entry.required("signature")), verifier: readVerifier(entry.required("verifier")) };
+        return {
+          signature: readSignature(entry.required("signature")),
+          verifier: readVerifier(entry.required("verifier")),
+        };
       }),
   };
 }
 
 /** Verifies a `dsse` 0.0.1 against a bundle. */
-export async function verifyDsseV001(body: DsseV001, expected: EntryExpectation, crypto: CryptoProvider): Promise<void> {
+export async function verifyDsseV001(
+  body: DsseV001,
+  expected: EntryExpectation,
+  crypto: CryptoProvider,
+): Promise<void> {
   await verifyPayloadHash(body.payloadHash, body.kind, expected.content, crypto);
   const { signature, verifier } = onlySignature(body.signatures);
   verifySameSignature(signature, expected);
@@ -103,5 +116,9 @@ export async function verifyDsseV002(
 
   // Every value was compared above, so that the body's hash is the bundle's.
   const signatures = [signatureJson(expected, signature.keyDetails)];
-  verifyRebuiltBody("dsse", { dsseV002: { payloadHash: hashOutputJson(body.payloadHash), signatures } }, canonicalizedBody);
+  verifyRebuiltBody(
+    "dsse",
+    { dsseV002: { payloadHash: hashOutputJson(body.payloadHash), signatures } },
+    canonicalizedBody,
+  );
 }

@@ -11,7 +11,13 @@ import type { CryptoProvider } from "../../crypto/provider.ts";
 import type { SignatureAlgorithm } from "../../crypto/registry.ts";
 import type { JsonReader } from "../../encoding/json-reader.ts";
 import type { EntryExpectation } from "../entry-body.ts";
-import { mismatch, verifySameSignature, verifySameVerifier, verifySignedDigest, type EntryVerifier } from "./comparison.ts";
+import {
+  mismatch,
+  verifySameSignature,
+  verifySameVerifier,
+  verifySignedDigest,
+  type EntryVerifier,
+} from "./comparison.ts";
 import { readHash, readSignature, readVerifier } from "./rekor-v1.ts";
 import {
   hashOutputJson,
@@ -99,12 +105,18 @@ export async function verifyHashedRekordV002(
 ): Promise<void> {
   const algorithm = await verifySignatureV2(body.signature, expected, crypto);
   // The log verifies with the digest alone, so that an algorithm without one cannot be in such an entry.
-  if (algorithm.hash === undefined) throw mismatch("signature algorithm", "one that signs a digest", body.signature.keyDetails);
+  if (algorithm.hash === undefined)
+    throw mismatch("signature algorithm", "one that signs a digest", body.signature.keyDetails);
   verifyDigestAlgorithm(body.data, algorithm);
   await verifySignedDigest(body.data, expected.content, crypto);
 
   // Every value was compared above, so that the body's digest is the bundle's.
-  const spec = { hashedRekordV002: { data: hashOutputJson(body.data), signature: signatureJson(expected, body.signature.keyDetails) } };
+  const spec = {
+    hashedRekordV002: {
+      data: hashOutputJson(body.data),
+      signature: signatureJson(expected, body.signature.keyDetails),
+    },
+  };
   verifyRebuiltBody("hashedrekord", spec, canonicalizedBody);
 }
 

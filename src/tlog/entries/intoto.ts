@@ -59,7 +59,11 @@ export function parseIntotoV002(spec: JsonReader): IntotoV002 {
 }
 
 /** Verifies an `intoto` 0.0.2 against a bundle. */
-export async function verifyIntotoV002(body: IntotoV002, expected: EntryExpectation, crypto: CryptoProvider): Promise<void> {
+export async function verifyIntotoV002(
+  body: IntotoV002,
+  expected: EntryExpectation,
+  crypto: CryptoProvider,
+): Promise<void> {
   const { payloadType } = await verifyPayloadHash(body.payloadHash, body.kind, expected.content, crypto);
   if (body.payloadType !== payloadType) throw mismatch("payload type", payloadType, body.payloadType.slice(0, 100));
   const { signature, verifier } = onlySignature(body.signatures);

@@ -22,7 +22,8 @@ export function readHash(reader: JsonReader, algorithms: readonly HashAlgorithm[
   const hash = reader.object();
   const algorithm = hash.required("algorithm").oneOf(algorithms);
   const value = tryDecodeHex(hash.required("value").string());
-  if (value?.length !== DIGEST_LENGTH[algorithm]) return reader.fail(`has a value that is not a ${algorithm} hash in hexadecimal`);
+  if (value?.length !== DIGEST_LENGTH[algorithm])
+    return reader.fail(`has a value that is not a ${algorithm} hash in hexadecimal`);
   return { algorithm, value };
 }
 
@@ -50,7 +51,8 @@ export function readVerifier(reader: JsonReader): EntryVerifier {
   const [first, second] = parseVerifierPem(pem, reader.path);
   const kind = first === undefined ? undefined : KINDS.get(first.label);
   if (first === undefined || kind === undefined) reader.fail("is neither a certificate nor a public key");
-  if (second !== undefined && (kind !== "certificate" || second.label !== first.label)) reader.fail("is more than one key");
+  if (second !== undefined && (kind !== "certificate" || second.label !== first.label))
+    reader.fail("is more than one key");
   return { kind, der: first.bytes };
 }
 

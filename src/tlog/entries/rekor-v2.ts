@@ -32,7 +32,8 @@ const ALGORITHM_NAMES = { sha256: "SHA2_256", sha384: "SHA2_384", sha512: "SHA2_
 /** Reads a `HashOutput`. */
 export function readHashOutput(reader: JsonReader): Digest {
   const output = reader.object(["algorithm", "digest"]);
-  const algorithm: HashAlgorithm = ALGORITHMS[output.required("algorithm").oneOf(["SHA2_256", "SHA2_384", "SHA2_512"] as const)];
+  const algorithm: HashAlgorithm =
+    ALGORITHMS[output.required("algorithm").oneOf(["SHA2_256", "SHA2_384", "SHA2_512"] as const)];
   const digest = output.required("digest");
   const value = digest.base64();
   if (value.length !== DIGEST_LENGTH[algorithm]) digest.fail(`is not a ${algorithm} digest`);
@@ -45,7 +46,10 @@ export function readSignatureV2(reader: JsonReader): SignatureV2 {
   const verifier = signature.required("verifier").object(["keyDetails", "publicKey", "x509Certificate"]);
   const isCertificate = verifier.has("x509Certificate");
   if (isCertificate === verifier.has("publicKey")) reader.fail("has to have either a certificate or a public key");
-  const raw = verifier.required(isCertificate ? "x509Certificate" : "publicKey").object(["rawBytes"]).required("rawBytes");
+  const raw = verifier
+    .required(isCertificate ? "x509Certificate" : "publicKey")
+    .object(["rawBytes"])
+    .required("rawBytes");
   return {
     content: signature.required("content").base64(MAX_SIGNATURE_BYTES),
     verifier: { kind: isCertificate ? "certificate" : "public-key", der: raw.base64(MAX_CERTIFICATE_BYTES) },
@@ -68,7 +72,11 @@ export async function verifySignatureV2(
   const algorithm = algorithmForKeyDetails(keyDetails);
   if (algorithm === undefined || !isAlgorithmOf(algorithm, expected)) {
     const used = expected.keyAlgorithm;
-    throw mismatch("signature algorithm", used?.keyDetails ?? used?.name ?? "one that fits the key", keyDetails.slice(0, 100));
+    throw mismatch(
+      "signature algorithm",
+      used?.keyDetails ?? used?.name ?? "one that fits the key",
+      keyDetails.slice(0, 100),
+    );
   }
   return algorithm;
 }
@@ -77,7 +85,8 @@ function isAlgorithmOf(algorithm: SignatureAlgorithm, { keyAlgorithm, verifier }
   if (keyAlgorithm === algorithm) return true; // with which the signature verified, so it fits the key
   if (keyAlgorithm !== undefined) {
     const { scheme, hash, modulusBits, keyTypes } = keyAlgorithm;
-    const sameModulus = modulusBits === undefined || algorithm.modulusBits === undefined || modulusBits === algorithm.modulusBits;
+    const sameModulus =
+      modulusBits === undefined || algorithm.modulusBits === undefined || modulusBits === algorithm.modulusBits;
     const sameType = keyTypes.some((type) => algorithm.keyTypes.includes(type));
     if (algorithm.scheme !== scheme || algorithm.hash !== hash || !sameModulus || !sameType) return false;
   }

@@ -8,7 +8,13 @@ import type { Digest } from "../../crypto/digest.ts";
 import type { CryptoProvider } from "../../crypto/provider.ts";
 import type { JsonReader } from "../../encoding/json-reader.ts";
 import type { EntryExpectation } from "../entry-body.ts";
-import { mismatch, verifySameSignature, verifySameVerifier, verifySignedDigest, type EntryVerifier } from "./comparison.ts";
+import {
+  mismatch,
+  verifySameSignature,
+  verifySameVerifier,
+  verifySignedDigest,
+  type EntryVerifier,
+} from "./comparison.ts";
 import { readHash, readSignature, readVerifier } from "./rekor-v1.ts";
 
 /** Is the body of a `rekord` 0.0.1. */
@@ -43,7 +49,11 @@ export function parseRekordV001(spec: JsonReader): RekordV001 {
 }
 
 /** Verifies a `rekord` 0.0.1 against a bundle. */
-export async function verifyRekordV001(body: RekordV001, expected: EntryExpectation, crypto: CryptoProvider): Promise<void> {
+export async function verifyRekordV001(
+  body: RekordV001,
+  expected: EntryExpectation,
+  crypto: CryptoProvider,
+): Promise<void> {
   verifySameSignature(body.signature, expected);
   await verifySameVerifier(body.verifier, expected.verifier, crypto);
   await verifySignedDigest(body.data, expected.content, crypto);
