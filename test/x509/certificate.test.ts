@@ -21,7 +21,6 @@ import {
   oid,
   prim,
   seq,
-  spkiOf,
   subjectKeyIdentifier,
   text,
   utcTime,
@@ -138,6 +137,7 @@ describe("parseCertificate (RFC 5280 §4.1)", () => {
     ["has a date without seconds", { notBefore: utcTime("2501010000Z") }],
     ["has a date in a zone", { notBefore: utcTime("250101000000+0100") }],
     ["has a date that is no time", { notBefore: text(0x0c, "250101000000Z") }],
+    ["has a third date", { notAfter: bytes(utcTime("350101000000Z"), utcTime("360101000000Z")) }],
     ["has a day that does not exist", { notAfter: utcTime("350230000000Z") }],
     ["has an empty list of extensions", { extensions: () => [] }],
     ["has a field after its extensions", { extensionsField: (list) => bytes(ctx(3, list), ctx(4, int(1))) }],
@@ -173,11 +173,15 @@ describe("parseCertificate (RFC 5280 §4.1)", () => {
     expect(() => parseCertificate(leafWith({ publicKey: x25519 }))).toThrow(withCode("ALGORITHM_UNSUPPORTED"));
   });
 
-  test("rejects a certificate of more than 64 KiB", () => {
+  test("accepts a certificate of 64 KiB and rejects one byte more", () => {
     const long = (length: number): Uint8Array =>
-      leafWith({ extensions: (usual) => withExtension(usual, subjectKeyIdentifier(new Uint8Array(length))) });
-    expect(() => parseCertificate(long(66_000))).toThrow(withCode("LIMIT_EXCEEDED"));
-    expect(parseCertificate(long(60_000)).bytes.length).toBeGreaterThan(60_000);
+      leafWith({
+        extensions: (usual) => withExtension(usual, subjectKeyIdentifier(new Uint8Array(length))),
+        signature: () => bits(new Uint8Array(64)),
+      });
+    const rest = 65_536 - long(60_000).length + 60_000;
+    expect(parseCertificate(long(rest)).bytes).toHaveLength(65_536);
+    expect(() => parseCertificate(long(rest + 1))).toThrow(withCode("LIMIT_EXCEEDED"));
   });
 
   test("rejects every truncation of a real certificate", () => {
@@ -253,7 +257,7 @@ describe("parseCertificatesPem (RFC 7468 §5)", () => {
   });
 
   test("rejects a block that is no certificate", () => {
-    expect(() => parseCertificatesPem(pem("CERTIFICATE", leaf.der) + pem("PUBLIC KEY", spkiOf(leaf.keys)))).toThrow(
+    expect(() => parseCertificatesPem(pem("CERTIFICATE", leaf.der) + pem("TRUSTED CERTIFICATE", root.der))).toThrow(
       withCode("CERTIFICATE_MALFORMED"),
     );
   });
@@ -262,7 +266,8 @@ describe("parseCertificatesPem (RFC 7468 §5)", () => {
     expect(() => parseCertificatesPem("")).toThrow(withCode("PEM_MALFORMED"));
   });
 
-  test("rejects more certificates than a root may list", () => {
+  test("accepts as many certificates as a root may list, and not one more", () => {
+    expect(parseCertificatesPem(pem("CERTIFICATE", root.der).repeat(256))).toHaveLength(256);
     expect(() => parseCertificatesPem(pem("CERTIFICATE", root.der).repeat(257))).toThrow(withCode("LIMIT_EXCEEDED"));
   });
 });
