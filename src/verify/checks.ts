@@ -81,9 +81,13 @@ export class Checks {
     return this.#sorted().map(({ check }) => check);
   }
 
-  /** Finds the first failure in the order of the client specification, where there is one. */
-  firstFailure(): SigstoreError | undefined {
-    return this.#sorted().find(({ error }) => error !== undefined)?.error;
+  /**
+   * Finds the failure to tell first. That is the first one in the order of the client specification, but for log entries that are
+   * about something else: where artifact, signature or statement are wrong, that is the cause and the entries are its echo.
+   */
+  mostTellingFailure(): SigstoreError | undefined {
+    const failed = this.#sorted().filter(({ error }) => error !== undefined);
+    return (failed.find(({ step }) => step !== "entry-body") ?? failed[0])?.error;
   }
 
   #sorted(): readonly Entry[] {

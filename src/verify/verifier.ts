@@ -180,7 +180,7 @@ class Verification {
         : await this.#verifyKeySigner(candidate, signed.key, timestamps);
     await this.#verifyEntryBodies(logged, candidate, signed);
 
-    const failure = this.#checks.firstFailure();
+    const failure = this.#checks.mostTellingFailure();
     const { algorithm, content } = signed;
     if (failure !== undefined) throw withReport(failure, this.#checks.list());
     if (signer === undefined || algorithm === undefined || content === undefined) {
