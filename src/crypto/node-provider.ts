@@ -1,4 +1,4 @@
-import { FormatError, SigstoreError, VerificationError } from "../errors.ts";
+import { FormatError, VerificationError, type SigstoreError } from "../errors.ts";
 import type { HashAlgorithm } from "./digest.ts";
 import { verifyPrehashed } from "./prehash.ts";
 import { probeKey } from "./probe-keys.ts";
@@ -7,21 +7,17 @@ import type { PublicKey, PublicKeyType } from "./public-key.ts";
 import type { SignatureAlgorithm } from "./registry.ts";
 import { tryReadSignature } from "./signature-shape.ts";
 
-/** Is a key that node:crypto has imported. */
-type NodeKey = object;
-type NodeVerifyKey = NodeKey | { readonly key: NodeKey; readonly padding: number; readonly saltLength: number };
-
 /** Is what is used of node:crypto, so that it need not be imported here. */
 export interface NodeCrypto {
   readonly constants: { readonly RSA_PKCS1_PSS_PADDING: number; readonly RSA_PSS_SALTLEN_AUTO: number };
   createHash(algorithm: string): NodeHash;
-  createPublicKey(input: { readonly key: Uint8Array; readonly format: "der"; readonly type: "spki" }): NodeKey;
+  createPublicKey(input: { readonly key: Uint8Array; readonly format: "der"; readonly type: "spki" }): unknown;
   hash?(algorithm: string, data: Uint8Array, outputEncoding: "buffer"): Uint8Array;
-  verify(hash: string | null, data: Uint8Array, key: NodeVerifyKey, signature: Uint8Array): boolean;
+  verify(hash: string | null, data: Uint8Array, key: unknown, signature: Uint8Array): boolean;
   verify(
     hash: string | null,
     data: Uint8Array,
-    key: NodeVerifyKey,
+    key: unknown,
     signature: Uint8Array,
     callback: (error: Error | null, valid: boolean) => void,
   ): void;
@@ -50,11 +46,11 @@ const MAX_INLINE_BYTES = 64 * 1024;
  */
 export function createNodeProvider(crypto: NodeCrypto, options: NodeProviderOptions = {}): CryptoProvider {
   const { threadPool = true } = options;
-  const keys = new WeakMap<PublicKey, NodeKey>();
+  const keys = new WeakMap<PublicKey, unknown>();
   const supported = new Map<string, boolean>();
   const { RSA_PKCS1_PSS_PADDING: padding, RSA_PSS_SALTLEN_AUTO: saltLength } = crypto.constants;
 
-  function importKey(key: PublicKey): NodeKey {
+  function importKey(key: PublicKey): unknown {
     let imported = keys.get(key);
     if (imported === undefined) {
       try {
@@ -80,9 +76,17 @@ export function createNodeProvider(crypto: NodeCrypto, options: NodeProviderOpti
     return plain(crypto.hash?.(algorithm, data, "buffer") ?? digestWith(crypto.createHash(algorithm), data));
   }
 
-  function verify(algorithm: SignatureAlgorithm, key: PublicKey, signature: Uint8Array, data: Uint8Array): MaybePromise<boolean> {
+  function verify(
+    algorithm: SignatureAlgorithm,
+    key: PublicKey,
+    signature: Uint8Array,
+    data: Uint8Array,
+  ): MaybePromise<boolean> {
     const { scheme } = algorithm;
-    if (scheme === "ed25519ph") return verifyDigest(algorithm, key, signature, digest("sha512", data));
+    // OpenSSL has no answer to the first, and forgets the least salt of such a key.
+    if (scheme === "ed25519ph" || (scheme === "rsa-pss" && key.pss !== undefined)) {
+      return verifyDigest(algorithm, key, signature, digest(algorithm.hash as HashAlgorithm, data));
+    }
     if (tryReadSignature(algorithm, key, signature) === undefined) return false;
     const imported = importKey(key);
     const verifyKey = scheme === "rsa-pss" ? { key: imported, padding, saltLength } : imported;
@@ -94,14 +98,20 @@ export function createNodeProvider(crypto: NodeCrypto, options: NodeProviderOpti
         return refusal(algorithm, error);
       }
     }
-    return new Promise<boolean>((resolve) => {
+    return new Promise<boolean>((resolve, reject) => {
       crypto.verify(hash, data, verifyKey, signature, (error, valid) => {
-        resolve(error ? Promise.reject(error) : valid);
+        if (error) reject(error);
+        else resolve(valid);
       });
     }).catch((error: unknown) => refusal(algorithm, error));
   }
 
-  function verifyDigest(algorithm: SignatureAlgorithm, key: PublicKey, signature: Uint8Array, value: Uint8Array): Promise<boolean> {
+  function verifyDigest(
+    algorithm: SignatureAlgorithm,
+    key: PublicKey,
+    signature: Uint8Array,
+    value: Uint8Array,
+  ): Promise<boolean> {
     return verifyPrehashed(algorithm, key, signature, value, digest);
   }
 
@@ -110,7 +120,12 @@ export function createNodeProvider(crypto: NodeCrypto, options: NodeProviderOpti
     if (algorithm.scheme === "ed25519ph") return true;
     try {
       const key = importKey(probeKey(algorithm.keyTypes[0] as PublicKeyType));
-      crypto.verify(algorithm.hash ?? null, new Uint8Array(1), algorithm.scheme === "rsa-pss" ? { key, padding, saltLength } : key, new Uint8Array(1));
+      crypto.verify(
+        algorithm.hash ?? null,
+        new Uint8Array(1),
+        algorithm.scheme === "rsa-pss" ? { key, padding, saltLength } : key,
+        new Uint8Array(1),
+      );
       return true;
     } catch (error) {
       return isOrdinary(error);
@@ -160,5 +175,7 @@ function malformed(key: PublicKey, cause: unknown): SigstoreError {
 }
 
 function unsupported(what: string, cause: unknown): SigstoreError {
-  return new VerificationError("ALGORITHM_UNSUPPORTED", `${what} is not supported by this runtime's node:crypto`, { cause });
+  return new VerificationError("ALGORITHM_UNSUPPORTED", `${what} is not supported by this runtime's node:crypto`, {
+    cause,
+  });
 }

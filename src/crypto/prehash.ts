@@ -25,10 +25,14 @@ export async function verifyPrehashed(
 ): Promise<boolean> {
   const { hash, scheme } = algorithm;
   if (hash === undefined) {
-    throw new VerificationError("DIGEST_ONLY_UNSUPPORTED", `a signature of ${algorithm.name} cannot be verified from a digest alone`, {
-      expected: "the message itself",
-      found: "a digest",
-    });
+    throw new VerificationError(
+      "DIGEST_ONLY_UNSUPPORTED",
+      `a signature of ${algorithm.name} cannot be verified from a digest alone`,
+      {
+        expected: "the message itself",
+        found: "a digest",
+      },
+    );
   }
   const raw = tryReadSignature(algorithm, key, signature);
   if (raw === undefined || digest.length !== DIGEST_LENGTH[hash]) return false;

@@ -45,7 +45,12 @@ export interface CryptoProvider {
    * @throws {@link FormatError} `PUBLIC_KEY_MALFORMED` when the key is not on its curve.
    * @throws {@link VerificationError} `DIGEST_ONLY_UNSUPPORTED` for Ed25519 and ML-DSA, which need the message.
    */
-  verifyDigest(algorithm: SignatureAlgorithm, key: PublicKey, signature: Uint8Array, digest: Uint8Array): MaybePromise<boolean>;
+  verifyDigest(
+    algorithm: SignatureAlgorithm,
+    key: PublicKey,
+    signature: Uint8Array,
+    digest: Uint8Array,
+  ): MaybePromise<boolean>;
 }
 
 let cached: CryptoProvider | undefined;

@@ -1,4 +1,14 @@
-import { contextTag, decodeBitString, decodeNull, decodeOid, decodeSmallInteger, decodeUnsignedBytes, DerReader, parseDer, Tag } from "../asn1/der.ts";
+import {
+  contextTag,
+  decodeBitString,
+  decodeNull,
+  decodeOid,
+  decodeSmallInteger,
+  decodeUnsignedBytes,
+  DerReader,
+  parseDer,
+  Tag,
+} from "../asn1/der.ts";
 import type { DerElement } from "../asn1/der.ts";
 import { OID } from "../asn1/oids.ts";
 import { encodeBitString, encodeNull, encodeOid, encodeSequence } from "../asn1/writer.ts";
@@ -11,21 +21,17 @@ import { DIGEST_LENGTH, type HashAlgorithm } from "./digest.ts";
 
 /** Is the kind of a public key, with its curve or parameter set. `rsa-pss` keys make no PKCS #1 v1.5 signatures. */
 export type PublicKeyType =
-  | "ecdsa-p256"
-  | "ecdsa-p384"
-  | "ecdsa-p521"
-  | "rsa"
-  | "rsa-pss"
-  | "ed25519"
-  | "ml-dsa-44"
-  | "ml-dsa-65"
-  | "ml-dsa-87";
+  "ecdsa-p256" | "ecdsa-p384" | "ecdsa-p521" | "rsa" | "rsa-pss" | "ed25519" | "ml-dsa-44" | "ml-dsa-65" | "ml-dsa-87";
 
 /** Is the kind of a key on one of the NIST curves. */
 export type EcKeyType = Extract<PublicKeyType, `ecdsa-${string}`>;
 
 /** Gives the bytes of a coordinate, and of r and s, for each curve. */
-export const COORDINATE_BYTES: Readonly<Record<EcKeyType, number>> = { "ecdsa-p256": 32, "ecdsa-p384": 48, "ecdsa-p521": 66 };
+export const COORDINATE_BYTES: Readonly<Record<EcKeyType, number>> = {
+  "ecdsa-p256": 32,
+  "ecdsa-p384": 48,
+  "ecdsa-p521": 66,
+};
 
 /** Is a public key as far as its encoding tells. That an EC point lies on its curve is found out on first use. */
 export interface PublicKey {
@@ -45,7 +51,6 @@ export interface RsaNumbers {
   readonly modulus: Uint8Array;
   readonly exponent: Uint8Array;
 }
-
 
 const CURVES: ReadonlyMap<string, EcKeyType> = new Map([
   [OID.p256, "ecdsa-p256"],
@@ -105,7 +110,8 @@ export function parsePublicKey(spki: Uint8Array): PublicKey {
     const mlDsa = ML_DSA.get(oid);
     if (mlDsa === undefined) throw unsupported(`algorithm ${oid}`);
     if (parameters !== undefined) throw malformed("of type ML-DSA has parameters"); // RFC 9881 §2
-    if (keyBytes.length !== mlDsa.length) throw malformed(`of type ${mlDsa.type} has ${keyBytes.length} bytes instead of ${mlDsa.length}`);
+    if (keyBytes.length !== mlDsa.length)
+      throw malformed(`of type ${mlDsa.type} has ${keyBytes.length} bytes instead of ${mlDsa.length}`);
     return { type: mlDsa.type, spki, keyBytes };
   });
 }
@@ -125,7 +131,8 @@ export function parsePublicKeyPem(text: string): PublicKey {
     });
   }
   const [block, ...others] = parsePem(text);
-  if (block === undefined || others.length > 0) throw malformed(`file holds ${others.length + 1} PEM blocks instead of one`);
+  if (block === undefined || others.length > 0)
+    throw malformed(`file holds ${others.length + 1} PEM blocks instead of one`);
   if (block.label === "PUBLIC KEY") return parsePublicKey(block.bytes);
   if (block.label === "RSA PUBLIC KEY") return parseRsaPublicKey(block.bytes);
   throw malformed(`file holds a PEM block "${block.label}" instead of "PUBLIC KEY"`);
@@ -209,7 +216,8 @@ function readPssKey(spki: Uint8Array, parameters: DerElement | undefined, keyByt
   const saltLength = saltField ? decodeSmallInteger(parseDer(saltField.content, Tag.integer)) : 20;
   // Absent fields mean SHA-1.
   if (hash === undefined || maskHash !== hash) throw unsupported("RSASSA-PSS with these hashes");
-  if (trailerField !== undefined) throw malformed("of type RSASSA-PSS has a trailer field, which DER omits or which is unknown");
+  if (trailerField !== undefined)
+    throw malformed("of type RSASSA-PSS has a trailer field, which DER omits or which is unknown");
   mask?.end();
   if (saltLength > DIGEST_LENGTH[hash]) throw unsupported(`RSASSA-PSS with a salt of ${saltLength} bytes`);
   return { ...key, pss: { hash, saltLength } };

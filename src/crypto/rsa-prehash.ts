@@ -22,7 +22,12 @@ const DIGEST_INFO: Readonly<Record<HashAlgorithm, Uint8Array>> = {
  *
  * @see RFC 8017 §8.2.2
  */
-export function verifyPkcs1Digest(hash: HashAlgorithm, key: PublicKey, signature: Uint8Array, digest: Uint8Array): boolean {
+export function verifyPkcs1Digest(
+  hash: HashAlgorithm,
+  key: PublicKey,
+  signature: Uint8Array,
+  digest: Uint8Array,
+): boolean {
   const found = tryRecover(key, signature, signature.length);
   if (found === undefined) return false;
   const digestInfo = concatBytes(DIGEST_INFO[hash], digest);

@@ -12,7 +12,11 @@ const ML_DSA_SIGNATURE_BYTES = { "ml-dsa-44": 2420, "ml-dsa-65": 3309, "ml-dsa-8
  * looks like that, or when the key is not one of the algorithm.
  * @internal
  */
-export function tryReadSignature(algorithm: SignatureAlgorithm, key: PublicKey, signature: Uint8Array): Uint8Array | undefined {
+export function tryReadSignature(
+  algorithm: SignatureAlgorithm,
+  key: PublicKey,
+  signature: Uint8Array,
+): Uint8Array | undefined {
   if (!fitsKey(algorithm, key)) return undefined;
   switch (algorithm.scheme) {
     case "ecdsa":
@@ -24,6 +28,8 @@ export function tryReadSignature(algorithm: SignatureAlgorithm, key: PublicKey, 
     case "ed25519ph":
       return signature.length === 64 ? signature : undefined;
     case "ml-dsa":
-      return signature.length === ML_DSA_SIGNATURE_BYTES[key.type as keyof typeof ML_DSA_SIGNATURE_BYTES] ? signature : undefined;
+      return signature.length === ML_DSA_SIGNATURE_BYTES[key.type as keyof typeof ML_DSA_SIGNATURE_BYTES]
+        ? signature
+        : undefined;
   }
 }

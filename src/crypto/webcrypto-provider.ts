@@ -1,4 +1,4 @@
-import { FormatError, SigstoreError, VerificationError } from "../errors.ts";
+import { FormatError, VerificationError, type SigstoreError } from "../errors.ts";
 import { DIGEST_LENGTH, type HashAlgorithm } from "./digest.ts";
 import { verifyPrehashed } from "./prehash.ts";
 import { probeKey } from "./probe-keys.ts";
@@ -9,9 +9,20 @@ import { tryReadSignature } from "./signature-shape.ts";
 
 /** Is what is used of WebCrypto's `SubtleCrypto`, which not every type library declares. */
 export interface WebCryptoSubtle {
-  digest(algorithm: string, data: Uint8Array): Promise<ArrayBuffer>;
-  importKey(format: "spki", data: Uint8Array, algorithm: WebCryptoAlgorithm, extractable: boolean, usages: "verify"[]): Promise<unknown>;
-  verify(algorithm: WebCryptoAlgorithm, key: unknown, signature: Uint8Array, data: Uint8Array): Promise<boolean>;
+  digest(algorithm: string, data: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer>;
+  importKey(
+    format: "spki",
+    data: Uint8Array<ArrayBuffer>,
+    algorithm: WebCryptoAlgorithm,
+    extractable: boolean,
+    usages: "verify"[],
+  ): Promise<unknown>;
+  verify(
+    algorithm: WebCryptoAlgorithm,
+    key: unknown,
+    signature: Uint8Array<ArrayBuffer>,
+    data: Uint8Array<ArrayBuffer>,
+  ): Promise<boolean>;
 }
 
 interface WebCryptoAlgorithm {
@@ -45,12 +56,12 @@ export function createWebCryptoProvider(subtle: WebCryptoSubtle): CryptoProvider
   const supported = new Map<string, Promise<boolean>>();
 
   async function digest(algorithm: HashAlgorithm | "sha1", data: Uint8Array): Promise<Uint8Array> {
-    return new Uint8Array(await subtle.digest(HASH_NAMES[algorithm], data));
+    return new Uint8Array(await subtle.digest(HASH_NAMES[algorithm], unshared(data)));
   }
 
   function importKey(algorithm: SignatureAlgorithm, key: PublicKey): Promise<unknown> {
     let imported = keys.get(key);
-    if (imported === undefined) keys.set(key, (imported = new Map()));
+    if (imported === undefined) keys.set(key, (imported = new Map<string, Promise<unknown>>()));
     // WebCrypto binds an RSA key to its scheme and hash.
     const use = `${algorithm.scheme} ${algorithm.hash}`;
     let handle = imported.get(use);
@@ -62,7 +73,7 @@ export function createWebCryptoProvider(subtle: WebCryptoSubtle): CryptoProvider
     // WebCrypto knows no keys that are for PSS alone.
     const spki = key.type === "rsa-pss" ? parseRsaPublicKey(key.keyBytes).spki : key.spki;
     try {
-      return await subtle.importKey("spki", spki, importParameters(algorithm, key), false, ["verify"]);
+      return await subtle.importKey("spki", unshared(spki), importParameters(algorithm, key), false, ["verify"]);
     } catch (cause) {
       const probe = probeKey(key.type);
       if (key !== probe && (await supports(algorithm))) {
@@ -72,22 +83,34 @@ export function createWebCryptoProvider(subtle: WebCryptoSubtle): CryptoProvider
     }
   }
 
-  async function verify(algorithm: SignatureAlgorithm, key: PublicKey, signature: Uint8Array, data: Uint8Array): Promise<boolean> {
+  async function verify(
+    algorithm: SignatureAlgorithm,
+    key: PublicKey,
+    signature: Uint8Array,
+    data: Uint8Array,
+  ): Promise<boolean> {
     const { hash, scheme } = algorithm;
     if (scheme === "ed25519ph") return verifyDigest(algorithm, key, signature, await digest("sha512", data));
     const raw = tryReadSignature(algorithm, key, signature);
     if (raw === undefined) return false;
     const handle = await importKey(algorithm, key);
     try {
-      if (await subtle.verify(verifyParameters(algorithm, key), handle, raw, data)) return true;
+      if (await subtle.verify(verifyParameters(algorithm, key), handle, unshared(raw), unshared(data))) return true;
     } catch (error) {
       return refusal(algorithm, error);
     }
     // WebCrypto must be told the length of the salt, and was told that of the hash.
-    return scheme === "rsa-pss" && hash !== undefined && verifyDigest(algorithm, key, signature, await digest(hash, data));
+    return (
+      scheme === "rsa-pss" && hash !== undefined && verifyDigest(algorithm, key, signature, await digest(hash, data))
+    );
   }
 
-  function verifyDigest(algorithm: SignatureAlgorithm, key: PublicKey, signature: Uint8Array, value: Uint8Array): Promise<boolean> {
+  function verifyDigest(
+    algorithm: SignatureAlgorithm,
+    key: PublicKey,
+    signature: Uint8Array,
+    value: Uint8Array,
+  ): Promise<boolean> {
     return verifyPrehashed(algorithm, key, signature, value, digest);
   }
 
@@ -122,6 +145,11 @@ export function createWebCryptoProvider(subtle: WebCryptoSubtle): CryptoProvider
     verify,
     verifyDigest,
   };
+}
+
+/** WebCrypto does not read memory that another thread may write to meanwhile. */
+function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
 }
 
 function importParameters(algorithm: SignatureAlgorithm, key: PublicKey): WebCryptoAlgorithm {
@@ -166,8 +194,12 @@ function isOrdinary(error: unknown): boolean {
 }
 
 function unsupported(algorithm: SignatureAlgorithm, cause: unknown): SigstoreError {
-  return new VerificationError("ALGORITHM_UNSUPPORTED", `${algorithm.name} is not supported by this runtime's WebCrypto`, {
-    cause,
-    remedy: "use a runtime that has the algorithm, such as a current Node",
-  });
+  return new VerificationError(
+    "ALGORITHM_UNSUPPORTED",
+    `${algorithm.name} is not supported by this runtime's WebCrypto`,
+    {
+      cause,
+      remedy: "use a runtime that has the algorithm, such as a current Node",
+    },
+  );
 }

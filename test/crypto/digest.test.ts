@@ -43,6 +43,8 @@ describe("tryParseDigest", () => {
 
   test("never throws", () => {
     fc.assert(fc.property(fc.string(), (text) => void tryParseDigest(text)));
-    fc.assert(fc.property(fc.string({ minLength: 64, maxLength: 64 }), (text) => void tryParseDigest(`sha256:${text}`)));
+    fc.assert(
+      fc.property(fc.string({ minLength: 64, maxLength: 64 }), (text) => void tryParseDigest(`sha256:${text}`)),
+    );
   });
 });

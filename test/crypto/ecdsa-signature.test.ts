@@ -14,7 +14,9 @@ describe("tryParseEcdsaSignature (RFC 3279 §2.2.3)", () => {
   });
 
   test("fills short numbers up", () => {
-    expect(tryParseEcdsaSignature(hex("3006 020101 020102"), 32)).toEqual(hex("00".repeat(31) + "01" + "00".repeat(31) + "02"));
+    expect(tryParseEcdsaSignature(hex("3006 020101 020102"), 32)).toEqual(
+      hex("00".repeat(31) + "01" + "00".repeat(31) + "02"),
+    );
   });
 
   test("drops the zero that keeps a number positive", () => {
@@ -58,12 +60,18 @@ describe("tryParseEcdsaSignature (RFC 3279 §2.2.3)", () => {
   });
 
   test("agrees with node:crypto for random signatures of each curve", () => {
-    for (const [namedCurve, hash, bytes] of [["P-256", "sha256", 32], ["P-384", "sha384", 48], ["P-521", "sha512", 66]] as const) {
+    for (const [namedCurve, hash, bytes] of [
+      ["P-256", "sha256", 32],
+      ["P-384", "sha384", 48],
+      ["P-521", "sha512", 66],
+    ] as const) {
       const { privateKey, publicKey } = crypto.generateKeyPairSync("ec", { namedCurve });
       for (let i = 0; i < 40; i++) {
         const raw = tryParseEcdsaSignature(crypto.sign(hash, Buffer.of(i), privateKey), bytes);
         expect(raw).toBeDefined();
-        expect(crypto.verify(hash, Buffer.of(i), { key: publicKey, dsaEncoding: "ieee-p1363" }, raw ?? Buffer.alloc(0))).toBe(true);
+        expect(
+          crypto.verify(hash, Buffer.of(i), { key: publicKey, dsaEncoding: "ieee-p1363" }, raw ?? Buffer.alloc(0)),
+        ).toBe(true);
       }
     }
   });
@@ -77,7 +85,8 @@ describe("tryParseEcdsaSignature (RFC 3279 §2.2.3)", () => {
         expect(tryParseEcdsaSignature(changed, 32)).not.toEqual(raw);
       }),
     );
-    for (let length = 0; length < der.length; length++) expect(tryParseEcdsaSignature(der.subarray(0, length), 32)).toBeUndefined();
+    for (let length = 0; length < der.length; length++)
+      expect(tryParseEcdsaSignature(der.subarray(0, length), 32)).toBeUndefined();
   });
 
   test("never throws", () => {

@@ -4,7 +4,14 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { OID } from "../../src/asn1/oids.ts";
-import { encodeBitString, encodeDer, encodeInteger, encodeNull, encodeOid, encodeSequence } from "../../src/asn1/writer.ts";
+import {
+  encodeBitString,
+  encodeDer,
+  encodeInteger,
+  encodeNull,
+  encodeOid,
+  encodeSequence,
+} from "../../src/asn1/writer.ts";
 import { parsePublicKey, parsePublicKeyPem, parseRsaPublicKey } from "../../src/crypto/public-key.ts";
 import { encodePem } from "../../src/encoding/pem.ts";
 import { MAX_KEY_FILE_BYTES } from "../../src/limits.ts";
@@ -13,21 +20,28 @@ import { sharedAvailable, sharedDir } from "../support/shared.ts";
 
 const testdata = new URL("../../testdata/crypto/", import.meta.url);
 const pem = (name: string): string => readFileSync(new URL(`${name}.pem`, testdata), "utf8");
-const der = (name: string): Uint8Array => new Uint8Array(Buffer.from(pem(name).replaceAll(/-----.*-----|\s/g, ""), "base64"));
+const der = (name: string): Uint8Array =>
+  new Uint8Array(Buffer.from(pem(name).replaceAll(/-----.*-----|\s/g, ""), "base64"));
 const error = (code: string): unknown => expect.objectContaining({ code });
 
 const spki = (algorithm: readonly Uint8Array[], key: Uint8Array): Uint8Array =>
   encodeSequence(encodeSequence(...algorithm), encodeBitString(key));
-const ec = (point: Uint8Array, curve: string = OID.p256): Uint8Array => spki([encodeOid(OID.ecPublicKey), encodeOid(curve)], point);
-const rsaKey = (modulus: bigint, exponent: bigint): Uint8Array => encodeSequence(encodeInteger(modulus), encodeInteger(exponent));
-const rsa = (modulus: bigint, exponent = 65537n): Uint8Array => spki([encodeOid(OID.rsaEncryption), encodeNull()], rsaKey(modulus, exponent));
-const ed25519 = (key: Uint8Array, ...parameters: readonly Uint8Array[]): Uint8Array => spki([encodeOid(OID.ed25519), ...parameters], key);
+const ec = (point: Uint8Array, curve: string = OID.p256): Uint8Array =>
+  spki([encodeOid(OID.ecPublicKey), encodeOid(curve)], point);
+const rsaKey = (modulus: bigint, exponent: bigint): Uint8Array =>
+  encodeSequence(encodeInteger(modulus), encodeInteger(exponent));
+const rsa = (modulus: bigint, exponent = 65537n): Uint8Array =>
+  spki([encodeOid(OID.rsaEncryption), encodeNull()], rsaKey(modulus, exponent));
+const ed25519 = (key: Uint8Array, ...parameters: readonly Uint8Array[]): Uint8Array =>
+  spki([encodeOid(OID.ed25519), ...parameters], key);
 
 const POINT = parsePublicKey(der("p256")).keyBytes;
 const MODULUS = 2n ** 2047n + 1n;
 const ED25519 = parsePublicKey(der("ed25519")).keyBytes;
 const fromInteger = (y: bigint, signOfX = false): Uint8Array =>
-  new Uint8Array(Buffer.from(y.toString(16).padStart(64, "0"), "hex").reverse()).map((byte, i) => (i === 31 && signOfX ? byte | 0x80 : byte));
+  new Uint8Array(Buffer.from(y.toString(16).padStart(64, "0"), "hex").reverse()).map((byte, i) =>
+    i === 31 && signOfX ? byte | 0x80 : byte,
+  );
 const P25519 = 2n ** 255n - 19n;
 
 describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
@@ -51,7 +65,8 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
     expect(key.modulusBits).toBe(node.asymmetricKeyDetails?.modulusLength);
     expect(Buffer.from(key.spki)).toEqual(node.export({ type: "spki", format: "der" }));
     if (type === "rsa") expect(Buffer.from(key.keyBytes)).toEqual(node.export({ type: "pkcs1", format: "der" }));
-    if (type === "ed25519") expect(Buffer.from(key.keyBytes).toString("base64url")).toBe(node.export({ format: "jwk" }).x);
+    if (type === "ed25519")
+      expect(Buffer.from(key.keyBytes).toString("base64url")).toBe(node.export({ format: "jwk" }).x);
   });
 
   test("reads which hash and which least salt a key for PSS alone is for", () => {
@@ -76,7 +91,14 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
   );
 
   test("reads the keys that the refusals below start from", () => {
-    for (const key of [ec(POINT), rsa(MODULUS), rsa(MODULUS, 3n), rsa(MODULUS, 2n ** 31n - 1n), rsa(2n ** 4096n - 1n), ed25519(ED25519)]) {
+    for (const key of [
+      ec(POINT),
+      rsa(MODULUS),
+      rsa(MODULUS, 3n),
+      rsa(MODULUS, 2n ** 31n - 1n),
+      rsa(2n ** 4096n - 1n),
+      ed25519(ED25519),
+    ]) {
       expect(parsePublicKey(key).spki).toEqual(key);
     }
   });
@@ -84,10 +106,29 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
   test.for([
     ["is empty", new Uint8Array(0)],
     ["has a byte after it", Buffer.concat([ec(POINT), Buffer.of(0)])],
-    ["has another value after its bits", encodeSequence(encodeSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256)), encodeBitString(POINT), encodeNull())],
+    [
+      "has another value after its bits",
+      encodeSequence(
+        encodeSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256)),
+        encodeBitString(POINT),
+        encodeNull(),
+      ),
+    ],
     ["has no bits", encodeSequence(encodeSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256)))],
-    ["has an OCTET STRING for its bits", encodeSequence(encodeSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256)), encodeDer(0x04, Buffer.of(0), POINT))],
-    ["has unused bits", encodeSequence(encodeSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256)), encodeDer(0x03, Buffer.of(1), POINT.with(64, 0)))],
+    [
+      "has an OCTET STRING for its bits",
+      encodeSequence(
+        encodeSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256)),
+        encodeDer(0x04, Buffer.of(0), POINT),
+      ),
+    ],
+    [
+      "has unused bits",
+      encodeSequence(
+        encodeSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256)),
+        encodeDer(0x03, Buffer.of(1), POINT.with(64, 0)),
+      ),
+    ],
     ["has two parameters", spki([encodeOid(OID.ecPublicKey), encodeOid(OID.p256), encodeNull()], POINT)],
     ["is on a curve that it does not name", spki([encodeOid(OID.ecPublicKey)], POINT)],
     ["is on an implicit curve", spki([encodeOid(OID.ecPublicKey), encodeNull()], POINT)],
@@ -99,8 +140,14 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
     ["is a point that is too long", ec(Uint8Array.of(...POINT, 0))],
     ["is a point of a smaller curve", ec(POINT, OID.p384)],
     ["is RSA without NULL", spki([encodeOid(OID.rsaEncryption)], rsaKey(MODULUS, 65537n))],
-    ["is RSA with another parameter", spki([encodeOid(OID.rsaEncryption), encodeOid(OID.p256)], rsaKey(MODULUS, 65537n))],
-    ["is RSA with a NULL that has content", spki([encodeOid(OID.rsaEncryption), encodeDer(0x05, Buffer.of(0))], rsaKey(MODULUS, 65537n))],
+    [
+      "is RSA with another parameter",
+      spki([encodeOid(OID.rsaEncryption), encodeOid(OID.p256)], rsaKey(MODULUS, 65537n)),
+    ],
+    [
+      "is RSA with a NULL that has content",
+      spki([encodeOid(OID.rsaEncryption), encodeDer(0x05, Buffer.of(0))], rsaKey(MODULUS, 65537n)),
+    ],
     ["has a modulus of 2047 bits", rsa(2n ** 2047n - 1n)],
     ["has a modulus of 4097 bits", rsa(2n ** 4096n + 1n)],
     ["has an even modulus", rsa(MODULUS + 1n)],
@@ -112,8 +159,17 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
     ["has a negative exponent", rsa(MODULUS, -3n)],
     ["has an exponent of 32 bits", rsa(MODULUS, 2n ** 31n + 1n)],
     ["has an exponent as long as the modulus", rsa(MODULUS, MODULUS - 2n)],
-    ["has a third number beside modulus and exponent", spki([encodeOid(OID.rsaEncryption), encodeNull()], encodeSequence(encodeInteger(MODULUS), encodeInteger(3n), encodeInteger(3n)))],
-    ["has bytes after modulus and exponent", spki([encodeOid(OID.rsaEncryption), encodeNull()], Buffer.concat([rsaKey(MODULUS, 3n), Buffer.of(0)]))],
+    [
+      "has a third number beside modulus and exponent",
+      spki(
+        [encodeOid(OID.rsaEncryption), encodeNull()],
+        encodeSequence(encodeInteger(MODULUS), encodeInteger(3n), encodeInteger(3n)),
+      ),
+    ],
+    [
+      "has bytes after modulus and exponent",
+      spki([encodeOid(OID.rsaEncryption), encodeNull()], Buffer.concat([rsaKey(MODULUS, 3n), Buffer.of(0)])),
+    ],
     ["is RSA for PSS with NULL", spki([encodeOid(OID.rsassaPss), encodeNull()], rsaKey(MODULUS, 65537n))],
     ["is RSA for PSS of 2047 bits", spki([encodeOid(OID.rsassaPss)], rsaKey(2n ** 2047n - 1n, 65537n))],
     ["is Ed25519 with NULL", ed25519(ED25519, encodeNull())],
@@ -138,7 +194,9 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
     const { ED25519_TORSION_SUBGROUP } = await import("@noble/curves/ed25519.js");
     expect(ED25519_TORSION_SUBGROUP).toHaveLength(8);
     for (const point of ED25519_TORSION_SUBGROUP) {
-      expect(() => parsePublicKey(ed25519(new Uint8Array(Buffer.from(point, "hex"))))).toThrow(error("PUBLIC_KEY_MALFORMED"));
+      expect(() => parsePublicKey(ed25519(new Uint8Array(Buffer.from(point, "hex"))))).toThrow(
+        error("PUBLIC_KEY_MALFORMED"),
+      );
     }
   });
 
@@ -149,11 +207,17 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
       spki([encodeOid(OID.rsassaPss), encodeSequence(...parameters)], rsaKey(MODULUS, 65537n));
     expect(parsePublicKey(pss(...fields)).pss).toEqual({ hash: "sha256", saltLength: 20 }); // RFC 4055 §3.1: the default
     expect(parsePublicKey(pss(...fields, encodeDer(0xa2, encodeInteger(32n)))).pss?.saltLength).toBe(32);
-    expect(() => parsePublicKey(pss(...fields, encodeDer(0xa2, encodeInteger(33n))))).toThrow(error("ALGORITHM_UNSUPPORTED"));
+    expect(() => parsePublicKey(pss(...fields, encodeDer(0xa2, encodeInteger(33n))))).toThrow(
+      error("ALGORITHM_UNSUPPORTED"),
+    );
     expect(() => parsePublicKey(pss())).toThrow(error("ALGORITHM_UNSUPPORTED"));
     expect(() => parsePublicKey(pss(fields[0] as Uint8Array))).toThrow(error("ALGORITHM_UNSUPPORTED"));
-    expect(() => parsePublicKey(pss(...fields, encodeDer(0xa3, encodeInteger(1n))))).toThrow(error("PUBLIC_KEY_MALFORMED"));
-    expect(() => parsePublicKey(pss(...fields, encodeDer(0xa2, encodeInteger(-1n))))).toThrow(error("PUBLIC_KEY_MALFORMED"));
+    expect(() => parsePublicKey(pss(...fields, encodeDer(0xa3, encodeInteger(1n))))).toThrow(
+      error("PUBLIC_KEY_MALFORMED"),
+    );
+    expect(() => parsePublicKey(pss(...fields, encodeDer(0xa2, encodeInteger(-1n))))).toThrow(
+      error("PUBLIC_KEY_MALFORMED"),
+    );
     expect(() => parsePublicKey(pss(...fields, encodeNull()))).toThrow(error("PUBLIC_KEY_MALFORMED"));
   });
 
@@ -175,13 +239,17 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
   );
 
   test("throws nothing but a SigstoreError for any bytes", () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void expectNoOtherError(() => parsePublicKey(bytes))), SAMPLE);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void expectNoOtherError(() => parsePublicKey(bytes))),
+      SAMPLE,
+    );
     fc.assert(
       fc.property(
         fc.constantFrom(OID.ecPublicKey, OID.rsaEncryption, OID.rsassaPss, OID.ed25519, OID.mlDsa44),
         fc.uint8Array({ maxLength: 80 }),
         fc.uint8Array({ maxLength: 80 }),
-        (oid, parameters, key) => void expectNoOtherError(() => parsePublicKey(spki([encodeOid(oid), parameters], key))),
+        (oid, parameters, key) =>
+          void expectNoOtherError(() => parsePublicKey(spki([encodeOid(oid), parameters], key))),
       ),
       SAMPLE,
     );
@@ -200,8 +268,16 @@ describe("parsePublicKeyPem (RFC 7468 §13)", () => {
   test.for([
     ["two keys", pem("p256") + pem("p384"), "PUBLIC_KEY_MALFORMED"],
     ["a key under another label", pem("p256").replaceAll("PUBLIC", "PRIVATE"), "PUBLIC_KEY_MALFORMED"],
-    ["a key in PKCS #1 under the label of a SubjectPublicKeyInfo", pem("rsa-3072-pkcs1").replaceAll("RSA ", ""), "PUBLIC_KEY_MALFORMED"],
-    ["a SubjectPublicKeyInfo under the label of PKCS #1", pem("rsa-3072").replaceAll("PUBLIC", "RSA PUBLIC"), "PUBLIC_KEY_MALFORMED"],
+    [
+      "a key in PKCS #1 under the label of a SubjectPublicKeyInfo",
+      pem("rsa-3072-pkcs1").replaceAll("RSA ", ""),
+      "PUBLIC_KEY_MALFORMED",
+    ],
+    [
+      "a SubjectPublicKeyInfo under the label of PKCS #1",
+      pem("rsa-3072").replaceAll("PUBLIC", "RSA PUBLIC"),
+      "PUBLIC_KEY_MALFORMED",
+    ],
     ["no block", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==", "PEM_MALFORMED"],
     ["nothing", "", "PEM_MALFORMED"],
     ["an unsupported key", pem("ed448"), "ALGORITHM_UNSUPPORTED"],
@@ -230,7 +306,11 @@ describe("parseRsaPublicKey (RFC 8017 A.1.1)", () => {
 describe.skipIf(!sharedAvailable())("parsePublicKeyPem (keys of cosign and sigstore)", () => {
   const folder = join(sharedDir, "conformance/vectors/keys");
   const cases = existsSync(folder)
-    ? (JSON.parse(readFileSync(join(folder, "cases.json"), "utf8")) as { cases: { file: string; publicKey?: string; expect: string; form: string }[] }).cases
+    ? (
+        JSON.parse(readFileSync(join(folder, "cases.json"), "utf8")) as {
+          cases: { file: string; publicKey?: string; expect: string; form: string }[];
+        }
+      ).cases
     : [];
 
   test.for(cases.flatMap(({ publicKey }) => publicKey ?? []))("reads %s", (file) => {
@@ -240,8 +320,12 @@ describe.skipIf(!sharedAvailable())("parsePublicKeyPem (keys of cosign and sigst
   test.for(cases.filter((entry) => entry.expect === "reject" && entry.form === "plain").map(({ file }) => file))(
     "refuses the public half of %s",
     (file) => {
-      const half = crypto.createPublicKey(readFileSync(join(folder, file), "utf8")).export({ type: "spki", format: "der" });
-      expect(() => parsePublicKeyPem(encodePem("PUBLIC KEY", new Uint8Array(half)))).toThrow(error("PUBLIC_KEY_MALFORMED"));
+      const half = crypto
+        .createPublicKey(readFileSync(join(folder, file), "utf8"))
+        .export({ type: "spki", format: "der" });
+      expect(() => parsePublicKeyPem(encodePem("PUBLIC KEY", new Uint8Array(half)))).toThrow(
+        error("PUBLIC_KEY_MALFORMED"),
+      );
     },
   );
 });

@@ -34,7 +34,8 @@ function read(file: string): { readonly numberOfTests: number; readonly testGrou
   return JSON.parse(text) as ReturnType<typeof read>;
 }
 
-const hashOf = ({ sha }: Group): HashAlgorithm | undefined => sha?.toLowerCase().replace("-", "") as HashAlgorithm | undefined;
+const hashOf = ({ sha }: Group): HashAlgorithm | undefined =>
+  sha?.toLowerCase().replace("-", "") as HashAlgorithm | undefined;
 
 /** Only the length of its salt is wrong, which is not looked at: see `verifyPssDigest`. */
 const isOtherSalt = ({ comment }: Vector): boolean => /^s_len changed to \d+$/.test(comment);
@@ -46,7 +47,12 @@ const isValid = (vector: Vector): boolean => vector.result === "valid" && (vecto
 async function disagreements(
   groups: readonly Group[],
   scheme: SignatureAlgorithm["scheme"],
-  verify: (algorithm: SignatureAlgorithm, key: PublicKey, signature: Uint8Array, message: Uint8Array) => Promise<boolean> | boolean,
+  verify: (
+    algorithm: SignatureAlgorithm,
+    key: PublicKey,
+    signature: Uint8Array,
+    message: Uint8Array,
+  ) => Promise<boolean> | boolean,
 ): Promise<{ readonly answered: number; readonly wrong: readonly string[] }> {
   const wrong: string[] = [];
   let answered = 0;
@@ -60,7 +66,9 @@ async function disagreements(
     const algorithm = key && algorithmOf(scheme, hashOf(group), key);
     for (const vector of group.tests) {
       const valid =
-        key !== undefined && algorithm !== undefined && (await verify(algorithm, key, hex(vector.sig), hex(vector.msg)));
+        key !== undefined &&
+        algorithm !== undefined &&
+        (await verify(algorithm, key, hex(vector.sig), hex(vector.msg)));
       answered += 1;
       if (valid !== isValid(vector) && !isOtherSalt(vector)) wrong.push(`${vector.tcId} ${vector.comment}`);
     }
@@ -119,20 +127,28 @@ function sha(algorithm: SignatureAlgorithm, message: Uint8Array): Uint8Array {
 describe("parsePublicKey (Wycheproof rsa_pss_misc_params)", () => {
   const groups = read("rsa_pss_misc_params").testGroups;
   const isSupported = ({ sha: hash, mgfSha, sLen }: Group): boolean =>
-    hash !== undefined && hash === mgfSha && ["SHA-256", "SHA-384", "SHA-512"].includes(hash) && (sLen ?? 0) <= Number(hash.slice(4)) / 8;
+    hash !== undefined &&
+    hash === mgfSha &&
+    ["SHA-256", "SHA-384", "SHA-512"].includes(hash) &&
+    (sLen ?? 0) <= Number(hash.slice(4)) / 8;
 
   test("refuses keys for SHA-1 and SHA-224, for two hashes, or for a salt longer than the hash", () => {
     const others = groups.filter((group) => !isSupported(group));
     expect(others.length).toBeGreaterThan(100);
     for (const { publicKeyDer } of others) {
-      expect(() => parsePublicKey(hex(publicKeyDer ?? ""))).toThrow(expect.objectContaining({ code: "ALGORITHM_UNSUPPORTED" }));
+      expect(() => parsePublicKey(hex(publicKeyDer ?? ""))).toThrow(
+        expect.objectContaining({ code: "ALGORITHM_UNSUPPORTED" }),
+      );
     }
   });
 
-  test.for(providers)("reads the others so that their signatures verify with %s", async ([, provider]: readonly [string, CryptoProvider]) => {
-    const supported = groups.filter(isSupported);
-    expect(supported.length).toBeGreaterThan(10);
-    const { wrong } = await disagreements(supported, "rsa-pss", (...args) => provider.verify(...args));
-    expect(wrong).toEqual([]);
-  });
+  test.for(providers)(
+    "reads the others so that their signatures verify with %s",
+    async ([, provider]: readonly [string, CryptoProvider]) => {
+      const supported = groups.filter(isSupported);
+      expect(supported.length).toBeGreaterThan(10);
+      const { wrong } = await disagreements(supported, "rsa-pss", (...args) => provider.verify(...args));
+      expect(wrong).toEqual([]);
+    },
+  );
 });
