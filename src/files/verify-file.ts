@@ -4,6 +4,7 @@
  * @module
  */
 
+import { InputError } from "../errors.ts";
 import { MAX_BUNDLE_BYTES, MAX_TRUST_FILE_BYTES } from "../limits.ts";
 import { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
@@ -57,8 +58,26 @@ export async function resolveTrust(
     const bytes = await readInputFile(choice.path, MAX_TRUST_FILE_BYTES, "trusted root");
     return { trustedRoot: parseTrustedRoot(bytes), source: { kind: "file", path: choice.path }, notices: [] };
   }
+  for (const name of Object.keys(choice)) {
+    // A misspelled name would quietly choose the public-good instance.
+    if (!Object.hasOwn(LOAD_TRUST_OPTIONS, name)) throw new InputError("USAGE_INVALID", `unknown option ${JSON.stringify(name)} of trust`);
+  }
   return await loadTrust(choice);
 }
+
+const LOAD_TRUST_OPTIONS: { readonly [Name in keyof LoadTrustOptions]-?: true } = {
+  instance: true,
+  mirror: true,
+  root: true,
+  offline: true,
+  maxAgeMs: true,
+  cache: true,
+  fetch: true,
+  now: true,
+  signal: true,
+  timeoutMs: true,
+  environment: true,
+};
 
 function isPath(value: unknown): value is FilePath {
   return typeof value === "object" && value !== null && "path" in value && typeof value.path === "string";

@@ -11,12 +11,12 @@ import { encodeHex } from "../encoding/hex.ts";
 import { SigstoreError, VerificationError } from "../errors.ts";
 import { MAX_REMEMBERED_CERTIFICATES } from "../limits.ts";
 import { isWithin } from "../trust/time-range.ts";
-import { operatorOf, type CertificateAuthority } from "../trust/trusted-root.ts";
+import type { CertificateAuthority } from "../trust/trusted-root.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { findCertificatePaths, verifyPathValidAt, type CertificatePath } from "../x509/path.ts";
 import { parseSctList, verifySct, type SignedCertificateTimestamp } from "../x509/sct.ts";
 import type { SetAside, VerifiedSignedCertificateTimestamp } from "./evidence.ts";
-import type { TrustMaterial } from "./trust-material.ts";
+import { countedOperator, type TrustMaterial } from "./trust-material.ts";
 
 /** Holds what is proven of a certificate whatever the time and whoever asks. */
 export interface ProvenCertificate {
@@ -138,7 +138,7 @@ export async function verifyCertificateTimestamp(
       return {
         logId: log.logId,
         baseUrl: log.baseUrl,
-        operator: operatorOf(log),
+        operator: countedOperator(log, trust.ctlogs),
         time: sct.timestamp,
         withinCertificateValidity: sct.timestamp >= certificate.notBefore && sct.timestamp <= certificate.notAfter,
       };

@@ -16,9 +16,10 @@ import { verifyInclusionProof, type VerifiedInclusion } from "../tlog/inclusion.
 import { verifyInclusionPromise } from "../tlog/inclusion-promise.ts";
 import type { TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
 import { isWithin } from "../trust/time-range.ts";
-import { operatorOf, type TransparencyLogInstance } from "../trust/trusted-root.ts";
+import type { TransparencyLogInstance } from "../trust/trusted-root.ts";
 import { FAILED, type Checks } from "./checks.ts";
 import type { SetAside, VerifiedLogEntry, VerifiedTimestamp } from "./evidence.ts";
+import { countedOperator } from "./trust-material.ts";
 
 /** Is an entry that a log of the trusted root signed for, with what is needed to go on. */
 export interface LoggedEntry {
@@ -108,7 +109,13 @@ async function verifyLogEntry(
   if (proven === FAILED || promised === FAILED) return undefined;
   const logs = proven === undefined ? (promised?.logs ?? []) : proven.logs.filter((log) => promised?.logs.includes(log) ?? true);
   const log = logs[0];
-  if (log === undefined) return undefined;
+  if (log === undefined) {
+    await checks.run("tlog", `${name}.log`, SET_SECTION, () => {
+      const problem = "inclusion promise and checkpoint were signed with different keys, which the trusted root lists under one log id";
+      throw new VerificationError("TLOG_INCLUSION_PROMISE_INVALID", problem);
+    });
+    return undefined;
+  }
 
   const cosignatures = await verifyWitnesses(proven?.inclusion, name, options, checks);
   if (cosignatures === FAILED) return undefined;
@@ -119,7 +126,7 @@ async function verifyLogEntry(
     verified: {
       logId: log.logId,
       baseUrl: log.baseUrl,
-      operator: operatorOf(log),
+      operator: countedOperator(log, options.tlogs),
       kind: entry.kindVersion.kind,
       version: entry.kindVersion.version,
       // A v1 entry's own index is covered by the promise alone; a v2 entry's is that of its proof.
@@ -241,7 +248,7 @@ async function verifyWitnesses(
     "C2SP tlog-cosignature",
     async () => {
       const found = inclusion === undefined ? [] : await verifyCosignatures(inclusion.note, witnesses, crypto);
-      const operators = new Set(found.map(({ witness }) => witness));
+      const operators = new Set(found.map(({ witness }) => witnesses.find(({ name }) => name === witness)?.operator ?? witness));
       if (operators.size < witnessThreshold) {
         throw new VerificationError("COSIGNATURE_THRESHOLD_NOT_MET", "too few known witnesses cosigned the checkpoint", {
           expected: `${witnessThreshold} of ${witnesses.map((witness) => witness.name).join(", ")}`,

@@ -5,12 +5,11 @@
  */
 
 import type { CryptoProvider } from "../crypto/provider.ts";
-import { operatorOf } from "../trust/trusted-root.ts";
 import { parseTimestampResponse } from "../tsa/timestamp-response.ts";
 import { verifyTimestamp } from "../tsa/verify.ts";
 import { FAILED, type Checks } from "./checks.ts";
 import type { SetAside, VerifiedTimestamp } from "./evidence.ts";
-import type { TrustMaterial } from "./trust-material.ts";
+import { countedOperator, type TrustMaterial } from "./trust-material.ts";
 
 /**
  * Verifies every RFC 3161 timestamp of a bundle. One whose authority the root does not know is set aside; one of a known
@@ -43,7 +42,7 @@ export async function verifyTimestamps(
             return undefined;
           }
           const { time, authority } = proven;
-          return { kind: "rfc3161", time, operator: operatorOf(authority), uri: authority.uri } as const;
+          return { kind: "rfc3161", time, operator: countedOperator(authority, trust.timestampAuthorities), uri: authority.uri } as const;
         },
         (proven) => (proven === undefined ? "set aside: unknown authority" : `${proven.time.toISOString()} by ${proven.uri}`),
       ),

@@ -5,8 +5,9 @@
  */
 
 import type { CryptoProvider } from "../crypto/provider.ts";
+import { equalBytes } from "../encoding/bytes.ts";
 import { SigstoreError } from "../errors.ts";
-import type { CertificateAuthority, TransparencyLogInstance, TrustedRoot } from "../trust/trusted-root.ts";
+import { operatorOf, type CertificateAuthority, type TransparencyLogInstance, type TrustedRoot } from "../trust/trusted-root.ts";
 import { verifyAuthorityChain, type AuthorityChain } from "../x509/path.ts";
 import type { SetAside } from "./evidence.ts";
 
@@ -55,4 +56,18 @@ export async function prepareTrust(root: TrustedRoot, crypto: CryptoProvider): P
     timestampAuthorities,
     setAside,
   };
+}
+
+/**
+ * Names who counts towards a threshold, out of a list of the trusted root. A key that is listed more than once, under another log
+ * id, URI or operator, counts once: as the first of them.
+ */
+export function countedOperator<T extends TransparencyLogInstance | CertificateAuthority>(authority: T, list: readonly T[]): string {
+  const key = keyOf(authority);
+  return operatorOf(list.find((listed) => equalBytes(keyOf(listed), key)) ?? authority);
+}
+
+function keyOf(authority: TransparencyLogInstance | CertificateAuthority): Uint8Array {
+  if ("publicKey" in authority) return authority.publicKey.spki;
+  return authority.certificates[0]?.publicKey.spki ?? new Uint8Array();
 }

@@ -10,6 +10,7 @@ import { defaultCryptoProvider, type CryptoProvider } from "../crypto/provider.t
 import type { PublicKey } from "../crypto/public-key.ts";
 import type { SignatureAlgorithm } from "../crypto/registry.ts";
 import { preAuthEncoding } from "../dsse/pae.ts";
+import { equalBytes } from "../encoding/bytes.ts";
 import { encodeHex } from "../encoding/hex.ts";
 import { InputError, PolicyError, SigstoreError, VerificationError, type Check } from "../errors.ts";
 import { findSubject, IN_TOTO_PAYLOAD_TYPE, parseStatement, type Statement } from "../intoto/statement.ts";
@@ -172,7 +173,7 @@ class Verification {
     ]);
     const timestamps: readonly VerifiedTimestamp[] = [...rfc3161, ...logged.flatMap((entry) => integratedTimeOf(entry))];
 
-    await this.#verifyThresholds(candidate, rfc3161, logged, timestamps);
+    await this.#verifyThresholds(candidate, signed.key, rfc3161, logged, timestamps);
     await this.#verifyLogKeys(logged, timestamps);
     const signer =
       candidate?.kind === "certificate"
@@ -284,6 +285,7 @@ class Verification {
   /** §4.2 and §4.6, "Threshold verification". */
   async #verifyThresholds(
     candidate: SignerCandidate | undefined,
+    key: PublicKey | undefined,
     rfc3161: readonly VerifiedTimestamp[],
     logged: readonly LoggedEntry[],
     timestamps: readonly VerifiedTimestamp[],
@@ -323,7 +325,7 @@ class Verification {
         () => `${tsaOperators.length} of ${thresholds.timestamp}`,
       );
     }
-    const required = requiredTimes(time, candidate);
+    const required = requiredTimes(time, candidate, key);
     if (required > 0) {
       const operators = distinct(timestamps.map(({ operator }) => operator));
       await this.#checks.run(
@@ -539,15 +541,18 @@ class Verification {
     timestamps: readonly VerifiedTimestamp[],
   ): Promise<VerifiedSigner | undefined> {
     if (candidate?.kind !== "public-key") return undefined;
-    const trusted = candidate.keys.find(({ publicKey }) => publicKey === key);
+    const { time } = this.#settings;
+    const times = timestamps.map((timestamp) => timestamp.time);
+    if (time?.kind === "current-time") times.push(time.now);
+    // One key may be given with several windows. As in a trusted root, one that holds is enough.
+    const given = key === undefined ? [] : withKey(candidate.keys, key);
+    const holds = ({ validFor }: TrustedKey): boolean => validFor === undefined || (times.length > 0 && times.every((at) => isWithin(validFor, at)));
+    const trusted = given.find(holds) ?? given[0];
     if (trusted === undefined) {
       this.#checks.notReached("key", "key.validity", "client-spec §4.3");
       return undefined;
     }
     const { validFor, name } = trusted;
-    const { time } = this.#settings;
-    const times = timestamps.map((timestamp) => timestamp.time);
-    if (time?.kind === "current-time") times.push(time.now);
     if (validFor === undefined) {
       this.#checks.skipped("key", "key.validity", "client-spec §4.3", "the key has no validity window");
     } else {
@@ -761,11 +766,17 @@ function integratedTimeOf({ verified }: LoggedEntry): VerifiedTimestamp[] {
   return integratedTime === undefined ? [] : [{ kind: "integrated-time", time: integratedTime, operator, logId }];
 }
 
-function requiredTimes(time: Settings["time"], candidate: SignerCandidate | undefined): number {
+function requiredTimes(time: Settings["time"], candidate: SignerCandidate | undefined, key: PublicKey | undefined): number {
   if (time?.kind === "current-time") return 0;
   if (time !== undefined) return time.threshold;
-  if (candidate?.kind === "public-key") return candidate.keys.every(({ validFor }) => validFor === undefined) ? 0 : 1;
-  return 1;
+  if (candidate?.kind !== "public-key") return 1;
+  const keys = key === undefined ? candidate.keys : withKey(candidate.keys, key);
+  return keys.some(({ validFor }) => validFor === undefined) ? 0 : 1;
+}
+
+/** Lists what the caller says of one key. */
+function withKey(keys: readonly TrustedKey[], key: PublicKey): readonly TrustedKey[] {
+  return keys.filter(({ publicKey }) => equalBytes(publicKey.spki, key.spki));
 }
 
 /** Orders the keys so that the one the bundle hints at comes first. The hint decides nothing else: nobody signed it. */

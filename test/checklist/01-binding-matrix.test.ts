@@ -91,7 +91,7 @@ function exchangeSct(into: Question): Question {
 
 // ---- the matrix
 
-// What each exchange must break, besides checks that build upon it. The first line is what the caller gets as code.
+// What each exchange must break, besides checks that build upon it. The first one is what the caller gets as code.
 const WRONG_BODY = "tlog[0].body: TLOG_ENTRY_MISMATCH";
 const WRONG_SIGNATURE = "signature: SIGNATURE_INVALID";
 const WRONG_PROOF = "tlog[0].inclusion-proof: TLOG_INCLUSION_PROOF_INVALID";
@@ -104,12 +104,12 @@ const WRONG_PATH = "certificate.path: CERTIFICATE_SIGNATURE_INVALID";
 const BREAKS: Readonly<Record<Part, readonly string[]>> = {
   artifact: [], // see below: it depends on the content
   digest: [WRONG_DIGEST],
-  payload: [WRONG_BODY, WRONG_SIGNATURE, WRONG_SUBJECT],
-  "message signature": [WRONG_IMPRINT, WRONG_BODY, WRONG_SIGNATURE],
-  "envelope signature": [WRONG_IMPRINT, WRONG_BODY, WRONG_SIGNATURE],
-  certificate: [WRONG_BODY, WRONG_SIGNATURE],
+  payload: [WRONG_SIGNATURE, WRONG_SUBJECT, WRONG_BODY],
+  "message signature": [WRONG_IMPRINT, WRONG_SIGNATURE, WRONG_BODY],
+  "envelope signature": [WRONG_IMPRINT, WRONG_SIGNATURE, WRONG_BODY],
+  certificate: [WRONG_SIGNATURE, WRONG_BODY],
   "certificate's SCT": [WRONG_PATH, WRONG_BODY],
-  key: [WRONG_BODY, WRONG_SIGNATURE],
+  key: [WRONG_SIGNATURE, WRONG_BODY],
   "log entry": [WRONG_BODY],
   "entry body": [WRONG_PROOF],
   SET: [WRONG_PROMISE],
@@ -176,13 +176,13 @@ describe("checklist 1: binding matrix", () => {
       expect((await ask(control)).setAside).toEqual([]);
 
       const error = await refusal(ask(EXCHANGES[part](question(base), control)));
-      const artifactBreaks = base.startsWith("a/blob") ? [WRONG_BODY, WRONG_DIGEST, WRONG_SIGNATURE] : [WRONG_SUBJECT];
-      const [first = "", ...others] = part === "artifact" ? artifactBreaks : BREAKS[part];
+      const artifactBreaks = base.startsWith("a/blob") ? [WRONG_DIGEST, WRONG_SIGNATURE, WRONG_BODY] : [WRONG_SUBJECT];
+      const broken = part === "artifact" ? artifactBreaks : BREAKS[part];
       const failed = failedChecks(error);
-      expect(failed).toEqual(expect.arrayContaining([first, ...others]));
-      // Times of the other bundle may lie outside this certificate, which is found first.
-      const code = failed.includes("certificate.validity: CERTIFICATE_NOT_VALID_AT_TIME") ? /./ : new RegExp(`: ${error.code}$`);
-      expect(first).toMatch(code);
+      expect(failed).toEqual(expect.arrayContaining([...broken]));
+      // A time of the other bundle may lie outside this certificate too, and that is found before the rest.
+      const outside = failed.includes("certificate.validity: CERTIFICATE_NOT_VALID_AT_TIME");
+      expect(outside ? "CERTIFICATE_NOT_VALID_AT_TIME" : broken[0]).toContain(error.code);
     });
   });
 
