@@ -116,7 +116,6 @@ async function identify<A extends TimestampAuthority>(
       candidates.push({ authority, certificate: listed });
       continue;
     }
-    if (authority.certificates.length === 0) continue; // nobody, whatever its window says
     embedded ??= unlessUnusable(findEmbeddedSigner(token, crypto));
     const certificate = await embedded;
     if (certificate !== undefined && (await unlessUnusable(isOf(authority, certificate, crypto))))
@@ -278,9 +277,6 @@ function isSubjectName(
   return extensions.subjectAlternativeNames.some((name) => name.form === form && equalBytes(name.bytes, content));
 }
 
-/** Paths of the certificates that a root lists itself: they depend on the root alone, so each is found once. */
-const listedPaths = new WeakMap<TimestampAuthority, readonly CertificatePath[]>();
-
 /** Builds the path of the signer to the authority, and checks it and the authority at the time of the token. */
 async function verifyPath(
   certificate: Certificate,
@@ -288,22 +284,7 @@ async function verifyPath(
   time: Date,
   crypto: CryptoProvider,
 ): Promise<CertificatePath> {
-  const isListed = certificate === listedSigner(authority);
-  let paths = isListed ? listedPaths.get(authority) : undefined;
-  if (paths === undefined) {
-    try {
-      paths = await findCertificatePaths(certificate, [authority], { purpose: "time-stamping", crypto });
-    } catch (error) {
-      if (!(error instanceof VerificationError) || error.code === "ALGORITHM_UNSUPPORTED") throw error;
-      const { expected, found, message } = error;
-      throw new VerificationError("TIMESTAMP_CERTIFICATE_INVALID", `timestamp's ${message}`, {
-        expected,
-        found,
-        cause: error,
-      });
-    }
-    if (isListed) listedPaths.set(authority, paths);
-  }
+  const paths = await findPaths(certificate, authority, crypto);
   verifyWithinValidity(authority, time);
   let failure: unknown;
   for (const path of paths) {
@@ -315,6 +296,25 @@ async function verifyPath(
     }
   }
   throw failure;
+}
+
+/** A path of a certificate that the root lists costs no signature check. */
+async function findPaths(
+  certificate: Certificate,
+  authority: TimestampAuthority,
+  crypto: CryptoProvider,
+): Promise<readonly CertificatePath[]> {
+  try {
+    return await findCertificatePaths(certificate, [authority], { purpose: "time-stamping", crypto });
+  } catch (error) {
+    if (!(error instanceof VerificationError) || error.code === "ALGORITHM_UNSUPPORTED") throw error;
+    const { expected, found, message } = error;
+    throw new VerificationError("TIMESTAMP_CERTIFICATE_INVALID", `timestamp's ${message}`, {
+      expected,
+      found,
+      cause: error,
+    });
+  }
 }
 
 /** trusted_root.proto, `valid_for`: closed at both ends. */

@@ -296,6 +296,10 @@ describe("parseSigningCertificate (RFC 5035 §3 and §4)", () => {
     ],
     ["gives no name of the issuer", signingCertificateV2(essCertId(CERT_HASH, seq(seq(), TSA.serialNumber)))],
     [
+      "gives the issuer's name as another alternative",
+      signingCertificateV2(essCertId(CERT_HASH, seq(seq(ctx(3, ROOT.name)), TSA.serialNumber))),
+    ],
+    [
       "gives the issuer by something else than a directory name",
       signingCertificateV2(essCertId(CERT_HASH, seq(seq(prim(2, "example.com")), TSA.serialNumber))),
     ],

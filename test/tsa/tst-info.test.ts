@@ -111,6 +111,7 @@ describe("parseTimestampInfo (RFC 3161 §2.4.2, TSTInfo)", () => {
     ["an ordering that is neither 00 nor FF", { ordering: der(0x01, bytes(1)) }],
     ["a nonce that is not minimal", { nonce: int(0, 1) }],
     ["an authority's name that is no GeneralName", { tsaName: ctx(0, name({ CN: "tsa" })) }],
+    ["an authority's name that is an octet string", { tsaName: ctx(0, octets(name({ CN: "tsa" }))) }],
     ["an authority's name of an alternative that does not exist", { tsaName: ctx(0, prim(9, "tsa")) }],
     ["two names of its authority", { tsaName: ctx(0, prim(2, "a"), prim(2, "b")) }],
     ["an empty list of extensions", { infoExtensions: ctx(1) }],
