@@ -1,0 +1,78 @@
+/**
+ * Verifies real bundles with the built `cosign-ts/verify` inside headless Chromium, under a content security policy that allows the
+ * page's own scripts and nothing else. Exit status 2 when there is no Chromium.
+ */
+
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { extname, join, normalize } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+import { chromium } from "playwright-core";
+
+const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
+const CHROMIUM = process.env["COSIGN_TS_CHROMIUM"] ?? "/usr/bin/chromium";
+const TYPES: Readonly<Record<string, string>> = { ".js": "text/javascript", ".mjs": "text/javascript", ".html": "text/html" };
+const PAGE = `<!doctype html><title>cosign-ts</title><script type="importmap">
+{ "imports": { "@noble/curves/": "/node_modules/@noble/curves/", "@noble/hashes/": "/node_modules/@noble/hashes/" } }
+</script>`;
+
+if (!existsSync(CHROMIUM)) {
+  console.log(`not run: there is no Chromium at ${CHROMIUM}; set COSIGN_TS_CHROMIUM`);
+  process.exit(2);
+}
+const server = await serve();
+const browser = await chromium.launch({
+  executablePath: CHROMIUM,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+try {
+  const page = await browser.newPage();
+  const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  await page.goto(server.url);
+  const result = await page.evaluate(async () => {
+    const [library, { verifyInRuntime }] = await Promise.all([import("/dist/verify/index.js" as string), import("/test/runtimes/verify-in-runtime.mjs" as string)]);
+    const read = async (path: string): Promise<Uint8Array> => new Uint8Array(await (await fetch(`/testdata/real/${path}`)).arrayBuffer());
+    return (await verifyInRuntime(library, read)) as { passed: number; failures: string[]; unsupported: string[] };
+  });
+  for (const algorithm of result.unsupported) console.log(`  says that it lacks ${algorithm}`);
+  for (const failure of [...problems, ...result.failures].slice(0, 20)) console.log(`  ${failure}`);
+  const failed = result.failures.length + problems.length;
+  console.log(`Chromium ${browser.version()}`);
+  console.log(`${result.passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 && result.passed > 0 ? 0 : 1;
+} finally {
+  await browser.close();
+  server.close();
+}
+
+async function serve(): Promise<{ readonly url: string; close(): void }> {
+  const http: Server = createServer((request, response) => {
+    const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname));
+    response.setHeader("content-security-policy", "default-src 'self'; script-src 'self' 'unsafe-inline'");
+    if (path === "/") {
+      response.setHeader("content-type", "text/html");
+      response.end(PAGE);
+      return;
+    }
+    readFile(join(PROJECT, path)).then(
+      (bytes) => {
+        response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
+        response.end(bytes);
+      },
+      () => {
+        response.statusCode = 404;
+        response.end();
+      },
+    );
+  });
+  await new Promise<void>((resolve) => {
+    http.listen(0, "127.0.0.1", resolve);
+  });
+  const address = http.address();
+  if (address === null || typeof address === "string") throw new Error("the server has no port");
+  return { url: `http://127.0.0.1:${address.port}/`, close: () => void http.close() };
+}
