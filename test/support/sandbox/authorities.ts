@@ -130,7 +130,7 @@ export interface CertificateRequest {
   readonly names?: readonly Uint8Array[];
   /** The OIDC issuer, in extensions .1 and .8; `null` for a certificate without. */
   readonly issuer?: string | null;
-  /** Further Fulcio extensions by number, from .8 on. */
+  /** Further Fulcio extensions by number. */
   readonly fulcio?: Readonly<Record<number, string>>;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
@@ -146,14 +146,15 @@ export interface IssuedCertificate {
   readonly keys: Keys;
 }
 
-const fulcioExtension = (number: number, value: Uint8Array): Extension => extension(`${OIDS.fulcio}.${number}`, value);
+/** The first six hold the text itself, the later ones a DER UTF8String. */
+const fulcioExtension = (number: number, value: string): Extension =>
+  extension(`${OIDS.fulcio}.${number}`, number < 8 ? new TextEncoder().encode(value) : utf8(value));
 
 /** Issues a certificate as Fulcio does: SCTs over the precertificate first, then the certificate with them. */
 export function issueCertificate({ intermediate }: CertificateAuthority, request: CertificateRequest, ctLog: CtLog): IssuedCertificate {
   const { keys = signerKeys(), names = [email(ALICE)], issuer = ISSUER, ctLogs = [ctLog], sctTime = NOW } = request;
-  const issuerExtensions =
-    issuer === null ? [] : [fulcioExtension(1, new TextEncoder().encode(issuer)), fulcioExtension(8, utf8(issuer))];
-  const others = Object.entries(request.fulcio ?? {}).map(([number, value]) => fulcioExtension(Number(number), utf8(value)));
+  const issuerExtensions = issuer === null ? [] : [fulcioExtension(1, issuer), fulcioExtension(8, issuer)];
+  const others = Object.entries(request.fulcio ?? {}).map(([number, value]) => fulcioExtension(Number(number), value));
   const options = {
     issuer: intermediate,
     keys,

@@ -9,10 +9,13 @@ import { constants, sign } from "node:crypto";
 import { serializeTransparencyLogEntry } from "../../../src/bundle/transparency-log-entry-json.ts";
 import { parsePublicKey, type PublicKey } from "../../../src/crypto/public-key.ts";
 import { parseTrustedRoot, type TrustedRoot } from "../../../src/trust/trusted-root.ts";
+import type { VerifyPolicy } from "../../../src/verify/options.ts";
 import { spkiOf, type Keys } from "../certificates.ts";
 import type { Json } from "../json-edits.ts";
 import { base64, sha256, utf8 } from "../logs.ts";
 import {
+  ALICE,
+  ISSUER,
   issueCertificate,
   listCa,
   listCtLog,
@@ -65,6 +68,9 @@ export function rootOf(sandbox: Sandbox, lists: RootLists = {}): TrustedRoot {
 }
 
 // ---- bundles
+
+/** Who signs, unless a test says otherwise. */
+export const ALICE_SIGNED: VerifyPolicy = { identity: { subjectAlternativeName: ALICE, issuer: ISSUER } };
 
 export const ARTIFACT = utf8("the artifact\n");
 export const PREDICATE_TYPE = "https://example.com/predicate/v1";
