@@ -58,7 +58,10 @@ await build({
     ...output,
     dir: DIST,
     chunkFileNames: "chunks/[name]-[hash].js",
-    codeSplitting: chunks([{ name: "verify", of: [join(PROJECT, "src", "verify", "index.ts")] }], Object.values(entries)),
+    codeSplitting: chunks(
+      [{ name: "verify", of: [join(PROJECT, "src", "verify", "index.ts")] }],
+      Object.values(entries),
+    ),
   },
 });
 await build({
@@ -87,7 +90,10 @@ chmodSync(join(DIST, "cli", "main.js"), 0o755);
  * @param groups - Chunks, in order: a file goes into the first that it belongs to.
  * @param alone - Files that stay on their own whoever imports them: entry points, and what is loaded when it is needed.
  */
-function chunks(groups: readonly { readonly name: string; readonly of: readonly string[] }[], alone: readonly string[]): CodeSplitting {
+function chunks(
+  groups: readonly { readonly name: string; readonly of: readonly string[] }[],
+  alone: readonly string[],
+): CodeSplitting {
   let places: Map<string, string> | undefined;
   return {
     includeDependenciesRecursively: false,

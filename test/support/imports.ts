@@ -25,7 +25,21 @@ interface Node {
 }
 
 /** Globals that reach outside. `globalThis` is not among them: code that asks what the runtime offers needs it. */
-const AMBIENT = new Set(["Buffer", "console", "document", "fetch", "localStorage", "performance", "process", "require", "setImmediate", "setInterval", "setTimeout", "window", "XMLHttpRequest"]);
+const AMBIENT = new Set([
+  "Buffer",
+  "console",
+  "document",
+  "fetch",
+  "localStorage",
+  "performance",
+  "process",
+  "require",
+  "setImmediate",
+  "setInterval",
+  "setTimeout",
+  "window",
+  "XMLHttpRequest",
+]);
 
 /**
  * Reads what one TypeScript file imports, re-exports, and takes from its surroundings.
@@ -50,7 +64,8 @@ export function readSource(path: string, text: string): SourceFile {
         const specifier = literal(node["source"]);
         // `import { type X }` still loads the module, `import type { X }` does not.
         add(specifier, node["importKind"] === "type" ? "type" : "static");
-        for (const one of node["specifiers"] as Node[]) importedNames.set((one["local"] as { name: string }).name, specifier ?? "");
+        for (const one of node["specifiers"] as Node[])
+          importedNames.set((one["local"] as { name: string }).name, specifier ?? "");
         break;
       }
       case "ExportAllDeclaration":
@@ -73,14 +88,18 @@ export function readSource(path: string, text: string): SourceFile {
         add(literal(node["source"] ?? node["argument"]), "type");
         break;
       case "CallExpression":
-        if (isMember(node["callee"], "Date", "now") || isMember(node["callee"], "Math", "random")) ambient.add(memberName(node["callee"]));
+        if (isMember(node["callee"], "Date", "now") || isMember(node["callee"], "Math", "random"))
+          ambient.add(memberName(node["callee"]));
         break;
       case "NewExpression":
-        if (isIdentifier(node["callee"], "Date") && (node["arguments"] as unknown[]).length === 0) ambient.add("new Date()");
+        if (isIdentifier(node["callee"], "Date") && (node["arguments"] as unknown[]).length === 0)
+          ambient.add("new Date()");
         break;
       case "Identifier": {
         const name = node["name"] as string;
-        const isName = (parent?.type === "MemberExpression" && field === "property" && parent["computed"] !== true) || (field === "key" && parent?.["computed"] !== true);
+        const isName =
+          (parent?.type === "MemberExpression" && field === "property" && parent["computed"] !== true) ||
+          (field === "key" && parent?.["computed"] !== true);
         if (AMBIENT.has(name) && !isName && !parent?.type.startsWith("TS")) ambient.add(name);
         break;
       }
@@ -123,7 +142,12 @@ function isIdentifier(node: unknown, name: string): boolean {
 }
 
 function isMember(node: unknown, object: string, property: string): boolean {
-  return isNode(node) && node.type === "MemberExpression" && isIdentifier(node["object"], object) && isIdentifier(node["property"], property);
+  return (
+    isNode(node) &&
+    node.type === "MemberExpression" &&
+    isIdentifier(node["object"], object) &&
+    isIdentifier(node["property"], property)
+  );
 }
 
 function memberName(node: unknown): string {
