@@ -11,7 +11,7 @@ import { parseJson } from "../encoding/json.ts";
 import { MAX_TUF_TARGET_BYTES } from "../limits.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
 import { encodeSegment, type Cache } from "./cache.ts";
-import { openRepository, verifyTarget, type Download, type VerifiedRepository } from "./updater.ts";
+import type { Download, VerifiedRepository } from "./updater.ts";
 
 /** How long a refresh is good for, unless `timestamp.json` ends earlier: one day. */
 export const DEFAULT_MAX_AGE_MS = 24 * 60 * 60 * 1000;
@@ -94,6 +94,7 @@ export class TufClient {
     if (target === undefined) {
       throw new TrustError("TUF_TARGET_NOT_FOUND", `repository ${this.#options.mirror} has no target ${JSON.stringify(name)}`);
     }
+    const { verifyTarget } = await loadUpdater();
     const cached = this.#files.readTarget(name);
     if (cached !== undefined) {
       try {
@@ -131,6 +132,11 @@ export class TufClient {
   }
 }
 
+/** `tuf-js` is loaded by those who use it: a trusted root from a file needs none of it. */
+function loadUpdater(): Promise<typeof import("./updater.ts")> {
+  return import("./updater.ts");
+}
+
 async function fetchTarget(url: string, length: number, name: string, download: Download): Promise<Uint8Array> {
   try {
     return await download(url, length);
@@ -145,6 +151,7 @@ async function fetchTarget(url: string, length: number, name: string, download: 
 
 async function openRemote(files: CachedFiles, options: TufClientOptions): Promise<TufClient> {
   const { mirror, download, now } = options;
+  const { openRepository } = await loadUpdater();
   const open = (): Promise<VerifiedRepository> =>
     openRepository({ metadataUrl: trimSlashes(mirror), store: files, now, mode: "remote", download: files.withRootHistory(download) });
   let repository: VerifiedRepository;
@@ -168,6 +175,7 @@ async function openLocal(
   const download = files.withRootHistory((url) =>
     Promise.reject(new ServiceError("OFFLINE", `the cache ${files.description} does not hold what was needed`, { status: 404, found: url })),
   );
+  const { openRepository } = await loadUpdater();
   let repository: VerifiedRepository;
   try {
     repository = await openRepository({ metadataUrl: trimSlashes(options.mirror), store: files, now: referenceTime, mode: "local", download });
