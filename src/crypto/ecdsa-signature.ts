@@ -20,10 +20,9 @@ export function tryParseEcdsaSignature(der: Uint8Array, coordinateBytes: number)
   const raw = new Uint8Array(2 * coordinateBytes);
   for (let end = coordinateBytes; end <= raw.length; end += coordinateBytes) {
     const size = der[at + 1] ?? 0;
-    if (der[at] !== 0x02 || size === 0 || size > coordinateBytes + 1) return undefined;
+    if (der[at] !== 0x02 || size === 0) return undefined;
     let start = at + 2;
-    at = start + size;
-    if (at > der.length) return undefined;
+    at = start + size; // a number that reaches beyond the end is found out below: nothing follows it
     const first = der[start] as number;
     if (first > 0x7f) return undefined; // negative
     if (first === 0) {

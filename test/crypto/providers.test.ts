@@ -243,6 +243,60 @@ describe.for(providers)("verify with %s", ([, provider]) => {
   });
 });
 
+describe("verify of PKCS #1 v1.5 (RFC 8017 §9.2)", () => {
+  const { privateKey, publicKey } = crypto.generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const signer = parsePublicKey(new Uint8Array(publicKey.export({ type: "spki", format: "der" })));
+  const chosen = algorithm("rsa-sign-pkcs1-2048-sha256");
+  const digest = hashed("sha256", MESSAGE);
+  const encoded = Buffer.concat([
+    Buffer.of(0x00, 0x01),
+    Buffer.alloc(256 - 3 - 51, 0xff),
+    Buffer.of(0x00),
+    hex("3031300d060960864801650304020105000420"),
+    digest,
+  ]);
+  const sign = (message: Uint8Array): Uint8Array =>
+    new Uint8Array(crypto.privateEncrypt({ key: privateKey, padding: crypto.constants.RSA_NO_PADDING }, message));
+
+  test.for([
+    ["is as it must be", encoded, true],
+    ["is of the type of an encryption", encoded.with(1, 0x02), false],
+    ["has a first byte of padding that is not ff", encoded.with(2, 0xfe), false],
+    ["has a last byte of padding that is not ff", encoded.with(203, 0xfe), false],
+    ["does not end its padding with 00", encoded.with(204, 0x01), false],
+    ["names another hash", encoded.with(219, 0x02), false],
+    ["is over another digest", changed(encoded), false],
+  ] as const)("decides by the whole encoded message: it %s", async ([, message, expected]) => {
+    const signature = sign(message);
+    for (const [name, provider] of providers) {
+      expect([name, await provider.verify(chosen, signer, signature, MESSAGE)]).toEqual([name, expected]);
+      expect([name, await provider.verifyDigest(chosen, signer, signature, digest)]).toEqual([name, expected]);
+    }
+  });
+});
+
+describe("verify of Ed25519ph (RFC 8032 §5.1.7)", () => {
+  test.for([
+    ["accepts the neutral point as R", "01".padEnd(64, "0"), true],
+    ["refuses it when its y is not reduced", `ee${"ff".repeat(30)}7f`, false],
+  ] as const)("%s", async ([, r, expected]) => {
+    const { ed25519 } = await import("@noble/curves/ed25519.js");
+    const { scalar, pointBytes } = ed25519.utils.getExtendedPublicKey(new Uint8Array(32).fill(7));
+    const signer = ed25519Key(Buffer.from(pointBytes).toString("hex"));
+    // With R the neutral point, S is k times the secret scalar.
+    const dom2 = Buffer.concat([Buffer.from("SigEd25519 no Ed25519 collisions"), Buffer.of(1, 0)]);
+    const digest = hashed("sha512", MESSAGE);
+    const k = Buffer.from(hashed("sha512", Buffer.concat([dom2, hex(r), pointBytes, digest])));
+    const s = (BigInt(`0x${k.reverse().toString("hex")}`) * scalar) % ed25519.Point.Fn.ORDER;
+    const signature = Buffer.concat([hex(r), Buffer.from(s.toString(16).padStart(64, "0"), "hex").reverse()]);
+    for (const [name, provider] of providers) {
+      const chosen = algorithm("ed25519-ph");
+      expect([name, await provider.verify(chosen, signer, signature, MESSAGE)]).toEqual([name, expected]);
+      expect([name, await provider.verifyDigest(chosen, signer, signature, digest)]).toEqual([name, expected]);
+    }
+  });
+});
+
 /** The salts that openssl could not be made to write for this key; RSA 2048 with SHA-256 in all of them. */
 describe("verify of RSASSA-PSS by a key that sets a least salt", () => {
   test("refuses a shorter salt with every provider, and from the digest alone", async () => {

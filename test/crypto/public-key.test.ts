@@ -132,6 +132,10 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
     ["has two parameters", spki([encodeOid(OID.ecPublicKey), encodeOid(OID.p256), encodeNull()], POINT)],
     ["is on a curve that it does not name", spki([encodeOid(OID.ecPublicKey)], POINT)],
     ["is on an implicit curve", spki([encodeOid(OID.ecPublicKey), encodeNull()], POINT)],
+    [
+      "names its curve in an OCTET STRING",
+      spki([encodeOid(OID.ecPublicKey), encodeDer(0x04, encodeOid(OID.p256).subarray(2))], POINT),
+    ],
     ["is a hybrid point", ec(POINT.with(0, 0x06 | ((POINT.at(-1) ?? 0) & 1)))],
     ["is the point at infinity", ec(Uint8Array.of(0))],
     ["is a point without coordinates", ec(Uint8Array.of(4))],
@@ -210,6 +214,12 @@ describe("parsePublicKey (RFC 5280 §4.1.2.7)", () => {
     expect(() => parsePublicKey(pss(...fields, encodeDer(0xa2, encodeInteger(33n))))).toThrow(
       error("ALGORITHM_UNSUPPORTED"),
     );
+    const otherMask = encodeDer(0xa1, encodeSequence(encodeOid(OID.sha256), hash));
+    expect(() => parsePublicKey(pss(fields[0] as Uint8Array, otherMask))).toThrow(error("ALGORITHM_UNSUPPORTED"));
+    const longMask = encodeDer(0xa1, encodeSequence(encodeOid(OID.mgf1), hash, hash));
+    expect(() => parsePublicKey(pss(fields[0] as Uint8Array, longMask))).toThrow(error("PUBLIC_KEY_MALFORMED"));
+    const inSet = spki([encodeOid(OID.rsassaPss), encodeDer(0x31, ...fields)], rsaKey(MODULUS, 65537n));
+    expect(() => parsePublicKey(inSet)).toThrow(error("PUBLIC_KEY_MALFORMED"));
     expect(() => parsePublicKey(pss())).toThrow(error("ALGORITHM_UNSUPPORTED"));
     expect(() => parsePublicKey(pss(fields[0] as Uint8Array))).toThrow(error("ALGORITHM_UNSUPPORTED"));
     expect(() => parsePublicKey(pss(...fields, encodeDer(0xa3, encodeInteger(1n))))).toThrow(
