@@ -9,7 +9,10 @@ import { constants, sign } from "node:crypto";
 import { serializeTransparencyLogEntry } from "../../../src/bundle/transparency-log-entry-json.ts";
 import { parsePublicKey, type PublicKey } from "../../../src/crypto/public-key.ts";
 import { parseTrustedRoot, type TrustedRoot } from "../../../src/trust/trusted-root.ts";
-import type { VerifyPolicy } from "../../../src/verify/options.ts";
+import type { Artifact } from "../../../src/verify/artifact.ts";
+import type { VerifiedBundle } from "../../../src/verify/evidence.ts";
+import type { VerifierOptions, VerifyPolicy } from "../../../src/verify/options.ts";
+import { verify } from "../../../src/verify/verifier.ts";
 import { spkiOf, type Keys } from "../certificates.ts";
 import type { Json } from "../json-edits.ts";
 import { base64, sha256, utf8 } from "../logs.ts";
@@ -198,4 +201,26 @@ function signerMaterial(version: string, certificate: Uint8Array | undefined, ch
   if (certificate === undefined) return { publicKey: { hint: "whatever the signer wrote" } };
   if (version === "0.3" && chain === undefined) return { certificate: { rawBytes: base64(certificate) } };
   return { x509CertificateChain: { certificates: [certificate, ...(chain ?? [])].map((der) => ({ rawBytes: base64(der) })) } };
+}
+
+/** What a test asks of a bundle besides the usual. */
+export interface Demand {
+  /** Default: {@link ALICE_SIGNED}, or for a bundle of a key, that key. */
+  readonly policy?: VerifyPolicy;
+  readonly options?: VerifierOptions;
+  readonly root?: RootLists;
+  readonly artifact?: Artifact;
+}
+
+/** Verifies a bundle under the sandbox's trusted root. */
+export async function verifyIn(sandbox: Sandbox, bundle: SandboxBundle, demand: Demand = {}): Promise<VerifiedBundle> {
+  const policy = demand.policy ?? (bundle.certificate === undefined ? { keys: [{ publicKey: bundle.publicKey }] } : ALICE_SIGNED);
+  const trustedRoot = rootOf(sandbox, demand.root);
+  return await verify(bundle.text, demand.artifact ?? bundle.artifact, { ...demand.options, ...policy, trustedRoot });
+}
+
+/** Changes the JSON of a bundle. */
+export function edited(bundle: SandboxBundle, edit: (json: Json) => Json): SandboxBundle {
+  const json = edit(bundle.json);
+  return { ...bundle, json, text: JSON.stringify(json) };
 }
