@@ -50,7 +50,9 @@ export interface IdentityClaims {
 
 /** Reads what a certificate says of its owner. @throws FormatError `CERTIFICATE_MALFORMED`. */
 export function readIdentityClaims(certificate: Certificate): IdentityClaims {
-  return { names: certificate.extensions.subjectAlternativeNames, extensions: readFulcioExtensions(certificate) };
+  // An empty name is nobody. The text of a name that cannot be read is a description of ours, which no pattern may take for one.
+  const names = certificate.extensions.subjectAlternativeNames.filter(({ kind, value }) => kind !== "unsupported" && value !== "");
+  return { names, extensions: readFulcioExtensions(certificate) };
 }
 
 /** Says whether a value is what was expected. An absent value is compared as the empty string by patterns only. */
@@ -70,7 +72,7 @@ export function describeMatcher(matcher: StringMatcher): string {
  * @see Sigstore client specification §4.3
  */
 export function verifySubjectAlternativeName(claims: IdentityClaims, expected: StringMatcher): SubjectAlternativeName {
-  const name = claims.names.find(({ value }) => value !== "" && matches(expected, value));
+  const name = claims.names.find(({ value }) => matches(expected, value));
   if (name !== undefined) return name;
   const found = claims.names.map(({ value }) => value).join(", ");
   throw new PolicyError("IDENTITY_MISMATCH", "certificate belongs to another identity", {
