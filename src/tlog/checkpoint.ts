@@ -77,8 +77,8 @@ export async function verifyCheckpoint(
     throw new VerificationError("CHECKPOINT_NOT_SIGNED_BY_LOG", `checkpoint has no signature of ${log.baseUrl}`, {
       expected:
         generation === 1
-          ? `key id ${encodeHex(keys.hint)}, named as in the origin ${checkpoint.origin}`
-          : keys.named.map(describeKey).join(" or "),
+          ? `key id ${encodeHex(keys.hint)}, named as in the origin ${abridge(checkpoint.origin)}`
+          : keys.named.map(describeKey).join(" or ") || "a key name from the URL of the log",
       found: note.signatures.slice(0, 16).map(describeKey).join(", "),
     });
   }
@@ -87,13 +87,13 @@ export async function verifyCheckpoint(
     if (generation === 2 && checkpoint.origin !== line.name) {
       throw new VerificationError("CHECKPOINT_SIGNATURE_INVALID", `${line.name} signed a checkpoint of another log`, {
         expected: line.name,
-        found: checkpoint.origin,
+        found: abridge(checkpoint.origin),
       });
     }
     if (!(await isSignedBy(log, line, note, checkpoint, crypto))) {
       throw new VerificationError(
         "CHECKPOINT_SIGNATURE_INVALID",
-        `signature of ${line.name} on the checkpoint does not verify`,
+        `signature of ${log.baseUrl} on the checkpoint does not verify`,
       );
     }
   }
@@ -123,8 +123,13 @@ function isOriginOfVersion1(origin: string, keyName: string): boolean {
   return origin.length === keyName.length || /^ - [0-9]{1,20}$/.test(origin.slice(keyName.length));
 }
 
+/** Cuts what an attacker may have made long. */
+function abridge(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
+
 function describeKey({ name, keyId }: { readonly name: string; readonly keyId: Uint8Array }): string {
-  return `${name} ${encodeHex(keyId)}`;
+  return `${abridge(name)} ${encodeHex(keyId)}`;
 }
 
 /** By what a log's signature lines are known. */

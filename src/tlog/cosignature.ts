@@ -13,7 +13,6 @@ import { equalBytes } from "../encoding/bytes.ts";
 import { encodeHex, tryDecodeHex } from "../encoding/hex.ts";
 import { encodeUtf8 } from "../encoding/utf8.ts";
 import { FormatError, VerificationError } from "../errors.ts";
-import { MAX_KEY_FILE_BYTES } from "../limits.ts";
 import { parseCheckpoint } from "./checkpoint.ts";
 import { tryEncodeCosignedMessage, trySplitTimestampedSignature } from "./cosigned-message.ts";
 import { isKeyName, keyIdOfType, SignatureType, type NoteSignature, type SignedNote } from "./signed-note.ts";
@@ -52,7 +51,6 @@ const LAST_SECOND = 253_402_300_799n;
  * @see {@link https://c2sp.org/tlog-cosignature | C2SP tlog-cosignature}, "Format"
  */
 export async function parseWitnessKey(vkey: string, crypto: CryptoProvider): Promise<WitnessKey> {
-  if (vkey.length > MAX_KEY_FILE_BYTES) throw malformed("witness key is too long");
   // The base64 may hold a plus too, so only the first two separate.
   const nameEnd = vkey.indexOf("+");
   const idEnd = vkey.indexOf("+", nameEnd + 1);

@@ -65,11 +65,10 @@ function parseSignatureLine(line: string): NoteSignature {
   if (!line.startsWith(LINE_START) || space === -1)
     throw malformed("has a line that is not a signature after its last blank line");
   const name = line.slice(LINE_START.length, space);
-  if (!isKeyName(name))
-    throw malformed(`has a signature by ${JSON.stringify(name.slice(0, 100))}, which is no key name`);
+  if (!isKeyName(name)) throw malformed(`has a signature by ${abridge(name)}, which is no key name`);
   const bytes = tryDecodeBase64(line.slice(space + 1));
-  if (bytes === undefined) throw malformed(`has a signature by ${name} that is not base64`);
-  if (bytes.length <= KEY_ID_BYTES) throw malformed(`has an empty signature by ${name}`);
+  if (bytes === undefined) throw malformed(`has a signature by ${abridge(name)} that is not base64`);
+  if (bytes.length <= KEY_ID_BYTES) throw malformed(`has an empty signature by ${abridge(name)}`);
   return { name, keyId: bytes.subarray(0, KEY_ID_BYTES), signature: bytes.subarray(KEY_ID_BYTES) };
 }
 
@@ -122,6 +121,11 @@ function keyIdInput(name: string, key: PublicKey): Uint8Array | undefined {
 
 function typedKey(name: string, type: number, keyBytes: Uint8Array): Uint8Array {
   return concatBytes(encodeUtf8(`${name}\n`), Uint8Array.of(type), keyBytes);
+}
+
+/** Writes a name that is not trusted, for a message. */
+function abridge(name: string): string {
+  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
 function malformed(detail: string): FormatError {

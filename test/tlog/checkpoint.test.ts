@@ -196,6 +196,19 @@ describe("verifyCheckpoint for Rekor v1", () => {
     });
   });
 
+  test("keeps its messages short, whatever is in the note", async () => {
+    const origin = "o".repeat(100_000);
+    const body = checkpointText(origin, 5, ROOT);
+    const note = noteOf(
+      body,
+      ...Array.from({ length: 60 }, () => noteLine(origin.slice(0, 5000), hintOf(stranger), ROOT)),
+    );
+    const error: unknown = await verify(note).catch((caught: unknown) => caught);
+    expect(error).toMatchObject(NOT_SIGNED);
+    const { message, expected = "", found = "" } = error as SigstoreError;
+    expect(`${message}${expected}${found}`.length).toBeLessThan(5000);
+  });
+
   test("rejects a note with any bit of text or signature changed", async () => {
     const note = noteOf(text, lineV1(log, "rekor.test", text));
     await fc.assert(
@@ -279,6 +292,19 @@ describe("verifyCheckpoint for Rekor v2", () => {
     await verify(noteOf(text, noteLine(NAME, keyId, good)), other);
     await expect(verify(noteOf(text, noteLine(NAME, keyId, bad)), other)).rejects.toMatchObject(INVALID);
     await expect(verify(noteOf(text, noteLine(NAME, keyId, Uint8Array.of(1))), other)).rejects.toMatchObject(INVALID);
+  });
+
+  test("rejects a time of 2^63 or later beside the ML-DSA signature of a log", async () => {
+    const other = makeLog("ml-dsa-44", "https://log2026.rekor.test");
+    const keyId = typedKeyId(NAME, 6, other.publicKey.keyBytes);
+    const stamped = (time: bigint): string => {
+      const stamp = Buffer.alloc(8);
+      stamp.writeBigUInt64BE(time);
+      const signature = other.key.sign(cosignedMessage(NAME, time, NAME, 736n, ROOT));
+      return noteLine(NAME, keyId, Buffer.concat([stamp, signature]));
+    };
+    expect(await outcomeOf(verify(noteOf(text, stamped(2n ** 63n - 1n)), other))).toBe("accepted");
+    expect(await outcomeOf(verify(noteOf(text, stamped(2n ** 63n)), other))).toBe(INVALID.code);
   });
 
   test("ignores a line that matches the name alone, or the key id alone", async () => {

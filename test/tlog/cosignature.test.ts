@@ -56,7 +56,8 @@ describe("parseWitnessKey (C2SP tlog-cosignature, Format)", () => {
     ["is a log's key, which makes plain signatures", keyOf("w.example", 1, new Uint8Array(32))],
     ["has an unknown signature type", keyOf("w.example", 7, new Uint8Array(32))],
     ["has a newline at its end", `${MULLVAD}\n`],
-    ["is longer than any key", `${MULLVAD}${"A".repeat(100_000)}`],
+    ["has an empty name and the key id for it", keyOf("", 4, new Uint8Array(32))],
+    ["has a space in its name and the key id for it", keyOf("w example", 4, new Uint8Array(32))],
   ] as const)("rejects a key that %s", async ([, vkey]) => {
     await expect(parseWitnessKey(vkey, crypto)).rejects.toMatchObject({ code: "COSIGNATURE_MALFORMED" });
   });
@@ -227,10 +228,11 @@ describe("verifyCosignatures (C2SP tlog-cosignature)", () => {
 
   test("rejects an ML-DSA cosignature of a checkpoint whose origin is too long to be in the message", async () => {
     const witness = makeWitness("ml-dsa-44", "w.example");
-    const long = checkpointText("o".repeat(256), 20852163, ROOT);
-    await expect(verify(noteOf(long, witness.cosign(TIME)), witness.vkey)).rejects.toMatchObject({
-      code: "COSIGNATURE_INVALID",
-    });
+    const origin = "o".repeat(256); // whose length in one byte would be 0
+    const message = cosignedMessage("w.example", TIME, origin, 20852163n, ROOT);
+    const line = noteLine("w.example", witness.keyId, stamped(TIME, witness.key.sign(message)));
+    const note = noteOf(checkpointText(origin, 20852163, ROOT), line);
+    await expect(verify(note, witness.vkey)).rejects.toMatchObject({ code: "COSIGNATURE_INVALID" });
   });
 
   test("rejects a cosignature on something that is no checkpoint", async () => {

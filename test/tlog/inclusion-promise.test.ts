@@ -77,6 +77,16 @@ describe("verifyInclusionPromise (client specification §4.2.2)", () => {
       await expect(verifyInclusionPromise(withPromise(entry, log, 0n), log, crypto)).rejects.toMatchObject(INVALID);
     });
 
+    test.for([253_402_300_800n, 2n ** 63n - 1n])("proves no time that a date cannot tell: %d", async (time) => {
+      await expect(verifyInclusionPromise(withPromise(entry, log, time), log, crypto)).rejects.toMatchObject(INVALID);
+    });
+
+    test("proves nothing where the root knows the key under another log id", async () => {
+      const renamed = { ...log, logId: flip(log.logId) };
+      const signed = withPromise(entry, log, 1_700_000_000n);
+      await expect(verifyInclusionPromise(signed, renamed, crypto)).rejects.toMatchObject(INVALID);
+    });
+
     test("proves nothing for an entry of Rekor v2", async () => {
       const v2 = { ...entry, kindVersion: { kind: "hashedrekord", version: "0.0.2" } };
       await expect(verifyInclusionPromise(withPromise(v2, log, 1_700_000_000n), log, crypto)).rejects.toMatchObject(

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseBundle } from "../../src/bundle/bundle.ts";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
+import { createWebCryptoProvider } from "../../src/crypto/webcrypto-provider.ts";
 import { verifyInclusionProof } from "../../src/tlog/inclusion.ts";
 import type { InclusionProof, TransparencyLogEntry } from "../../src/tlog/transparency-log-entry.ts";
 import { parseTrustedRoot } from "../../src/trust/trusted-root.ts";
@@ -66,6 +67,16 @@ describe("verifyInclusionProof (rekor-v2-spec §7.2)", () => {
       ["https://log2025-alpha2.rekor.sigstage.dev", "CHECKPOINT_NOT_SIGNED_BY_LOG"],
       ["https://log2025-alpha3.rekor.sigstage.dev", "CHECKPOINT_NOT_SIGNED_BY_LOG"],
     ]);
+  });
+
+  test("holds with WebCrypto, where every hash is a promise", async () => {
+    const webCrypto = createWebCryptoProvider(globalThis.crypto.subtle);
+    const [rekor] = production.tlogs;
+    if (rekor === undefined) throw new Error("no log");
+    const entry = entryOf("v0.3-public-key");
+    expect(await outcomeOf(verifyInclusionProof(entry, rekor, 1, webCrypto))).toBe("accepted");
+    const changed = { ...entry, canonicalizedBody: flip(entry.canonicalizedBody) };
+    expect(await outcomeOf(verifyInclusionProof(changed, rekor, 1, webCrypto))).toBe(INVALID.code);
   });
 
   test("takes a leaf that was rebuilt from the bundle", async () => {

@@ -67,6 +67,9 @@ describe.skipIf(!sharedAvailable())("vectors of transparency-dev/merkle (RFC 696
   });
 });
 
+/** What a buffer of 32 bytes would take for the same hash. */
+const longer = (hash: Uint8Array | undefined): Uint8Array => Uint8Array.of(...(hash ?? []), 0);
+
 const LEAVES = Array.from({ length: 33 }, (_, index) => utf8(`leaf ${index}`));
 
 describe("leafHash (RFC 6962 §2.1)", () => {
@@ -124,6 +127,8 @@ describe("rootFromInclusionProof (RFC 6962 §2.1.1)", () => {
     ["one hash less", { hashes: valid.hashes.slice(1) }],
     ["one hash more", { hashes: [...valid.hashes, new Uint8Array(32)] }],
     ["a hash of 31 bytes", { hashes: [new Uint8Array(31), ...valid.hashes.slice(1)] }],
+    ["a first hash with a byte more", { hashes: valid.hashes.with(0, longer(valid.hashes[0])) }],
+    ["a last hash with a byte more", { hashes: valid.hashes.with(-1, longer(valid.hashes.at(-1))) }],
     ["a leaf hash of 33 bytes", { leafHash: new Uint8Array(33) }],
     ["a tree so large that hashes are missing", { treeSize: 65n }],
     ["a tree so small that hashes are left over", { treeSize: 22n, hashes: valid.hashes }],
@@ -239,6 +244,12 @@ describe("verifyConsistency (RFC 6962 §2.1.2)", () => {
 
   test.for([
     ["a tree that shrank", { size1: 34n }],
+    [
+      "a tree that shrank and kept its root",
+      { size1: 2n, size2: 1n, root2: treeHash(LEAVES.slice(0, 21)), hashes: [] },
+    ],
+    ["a first hash with a byte more", { hashes: valid.hashes.with(0, longer(valid.hashes[0])) }],
+    ["a last hash with a byte more", { hashes: valid.hashes.with(-1, longer(valid.hashes.at(-1))) }],
     ["a negative size", { size1: -1n }],
     ["no hashes", { hashes: [] }],
     ["one hash less", { hashes: valid.hashes.slice(0, -1) }],

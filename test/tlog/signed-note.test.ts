@@ -58,6 +58,7 @@ describe("parseSignedNote (C2SP signed-note, Format)", () => {
     ["is empty", ""],
     ["has no signature", "text\n\n"],
     ["has no blank line before its signatures", `text\n${LINE}`],
+    ["is a signature line behind something else", `x${LINE}`],
     ["has no final newline", VALID.slice(0, -1)],
     ["has a blank line at its end", `${VALID}\n`],
     ["has text after its signatures", `${VALID}more\n`],

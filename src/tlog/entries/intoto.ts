@@ -65,7 +65,8 @@ export async function verifyIntotoV002(
   crypto: CryptoProvider,
 ): Promise<void> {
   const { payloadType } = await verifyPayloadHash(body.payloadHash, body.kind, expected.content, crypto);
-  if (body.payloadType !== payloadType) throw mismatch("payload type", payloadType, body.payloadType.slice(0, 100));
+  if (body.payloadType !== payloadType)
+    throw mismatch("payload type", payloadType.slice(0, 100), body.payloadType.slice(0, 100));
   const { signature, verifier } = onlySignature(body.signatures);
   verifySameSignature(signature, expected);
   await verifySameVerifier(verifier, expected.verifier, crypto);

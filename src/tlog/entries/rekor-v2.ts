@@ -82,12 +82,11 @@ export async function verifySignatureV2(
 
 function isAlgorithmOf(algorithm: SignatureAlgorithm, { keyAlgorithm, verifier }: EntryExpectation): boolean {
   if (keyAlgorithm === algorithm) return true; // with which the signature verified, so it fits the key
-  if (keyAlgorithm !== undefined) {
-    const { scheme, hash, modulusBits, keyTypes } = keyAlgorithm;
-    const sameModulus =
-      modulusBits === undefined || algorithm.modulusBits === undefined || modulusBits === algorithm.modulusBits;
-    const sameType = keyTypes.some((type) => algorithm.keyTypes.includes(type));
-    if (algorithm.scheme !== scheme || algorithm.hash !== hash || !sameModulus || !sameType) return false;
+  if (
+    keyAlgorithm !== undefined &&
+    (algorithm.scheme !== keyAlgorithm.scheme || algorithm.hash !== keyAlgorithm.hash)
+  ) {
+    return false;
   }
   return fitsKey(algorithm, verifier.kind === "certificate" ? parseCertificate(verifier.der).publicKey : verifier.key);
 }

@@ -282,6 +282,39 @@ describe("hashedrekord 0.0.2 (rekor-v2-spec §6.1.4)", () => {
     ).rejects.toMatchObject({ code: MISMATCH });
   });
 
+  test("takes SHA-256 for a P-384 key only where the signature is over SHA-256", async () => {
+    const p384 = loggedBundle("a/blob-v2-key-p384");
+    const data = setIn(p384.entry, `${ENTRY}.data`, {
+      algorithm: "SHA2_256",
+      digest: digestOf(p384.expected, "sha256"),
+    });
+    const entry = setIn(data, `${VERIFIER}.keyDetails`, "PKIX_ECDSA_P384_SHA_256");
+    await expect(verify(entry, p384.expected)).rejects.toMatchObject({
+      message: "log entry has another signature algorithm than the bundle",
+      expected: "PKIX_ECDSA_P384_SHA_384",
+      found: "PKIX_ECDSA_P384_SHA_256",
+    });
+    const keyAlgorithm = algorithmNamed("ecdsa-sha2-256-nistp384");
+    await expect(verify(entry, { ...p384.expected, keyAlgorithm })).resolves.toBeUndefined();
+  });
+
+  test("names what differs", async () => {
+    const differing = (entry: TransparencyLogEntry, expected: EntryExpectation, field: string): Promise<void> =>
+      expect(verify(entry, expected)).rejects.toMatchObject({
+        message: `log entry has another ${field} than the bundle`,
+      });
+    const { entry, expected } = certificate;
+    await differing(entry, again.expected, "signature");
+    await differing(entry, { ...expected, verifier: again.expected.verifier }, "certificate");
+    await differing(entry, { ...expected, content: { kind: "message", digests: () => new Uint8Array(32) } }, "digest");
+    await differing(managed.entry, { ...managed.expected, verifier: again.expected.verifier }, "certificate");
+    await differing(
+      managed.entry,
+      { ...managed.expected, verifier: { kind: "public-key", key: makeKey("p256").publicKey } },
+      "public key",
+    );
+  });
+
   test("checks the entry's algorithm against the key, where none is known to verify", async () => {
     for (const bundle of [
       certificate,
