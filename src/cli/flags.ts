@@ -4,8 +4,6 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
-
 import { InputError } from "../errors.ts";
 
 /** Describes one flag of a command. */
@@ -131,7 +129,7 @@ export function parseArguments(
       { type: kind === "boolean" ? ("boolean" as const) : ("string" as const), ...(short === undefined ? {} : { short }) },
     ]),
   );
-  const { tokens } = parseArgs({
+  const { tokens } = process.getBuiltinModule("node:util").parseArgs({
     args: args.map((argument, index) => (args.slice(0, index).includes("--") ? argument : correctDashes(argument, warnings))),
     options,
     strict: false, // what is wrong is said in our own words

@@ -4,9 +4,6 @@
  * @module
  */
 
-import { createWriteStream } from "node:fs";
-import { finished } from "node:stream/promises";
-
 import { InputError, SigstoreError, StorageError } from "../errors.ts";
 import { refusalToText } from "../report/text.ts";
 import { colour, warn, type Command, type Context, type Sink } from "./context.ts";
@@ -127,7 +124,7 @@ async function withGlobalFlags(flags: Flags, context: Context, run: (context: Co
   const adjusted = withFields(context, { signal });
   const path = flags.string("output-file");
   if (path === undefined) return await raceWithSignal(run(adjusted), adjusted.signal);
-  const file = openOutput(path);
+  const file = await openOutput(path);
   const status = await raceWithSignal(run(withFields(adjusted, { stdout: file.sink })), adjusted.signal);
   await file.close();
   return status;
@@ -160,7 +157,8 @@ function describeAbort(reason: unknown): string {
   return reason instanceof Error && reason.name === "TimeoutError" ? "did not end in time; see --timeout" : "interrupted";
 }
 
-function openOutput(path: string): { readonly sink: Sink; close(): Promise<void> } {
+async function openOutput(path: string): Promise<{ readonly sink: Sink; close(): Promise<void> }> {
+  const [{ createWriteStream }, { finished }] = await Promise.all([import("node:fs"), import("node:stream/promises")]);
   const stream = createWriteStream(path, { mode: 0o644 });
   const failed = (cause: unknown): StorageError =>
     new StorageError("WRITE_FAILED", `could not write ${JSON.stringify(path)}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });

@@ -4,12 +4,17 @@
  * @module
  */
 
-import { createReadStream, type Stats } from "node:fs";
-import { open, readFile, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
 
 import { InputError } from "../errors.ts";
 import { MAX_BUFFERED_ARTIFACT_BYTES } from "../limits.ts";
 import { formatBytes } from "./format-bytes.ts";
+
+// Not imported: that would load every lazy part of the module, streams first. See `cli/process.ts`.
+const {
+  createReadStream,
+  promises: { open, readFile, stat },
+} = process.getBuiltinModule("node:fs");
 
 const CHUNK_BYTES = 1024 * 1024;
 

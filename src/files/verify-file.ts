@@ -8,7 +8,7 @@ import { InputError } from "../errors.ts";
 import { MAX_BUNDLE_BYTES, MAX_TRUST_FILE_BYTES } from "../limits.ts";
 import { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
-import { loadTrust, type LoadTrustOptions } from "../tuf/load-trust.ts";
+import type { LoadTrustOptions } from "../tuf/load-trust.ts";
 import type { Artifact } from "../verify/artifact.ts";
 import type { VerifiedBundle } from "../verify/evidence.ts";
 import type { VerifierOptions, VerifyPolicy } from "../verify/options.ts";
@@ -62,6 +62,7 @@ export async function resolveTrust(
     // A misspelled name would quietly choose the public-good instance.
     if (!Object.hasOwn(LOAD_TRUST_OPTIONS, name)) throw new InputError("USAGE_INVALID", `unknown option ${JSON.stringify(name)} of trust`);
   }
+  const { loadTrust } = await import("../tuf/load-trust.ts"); // whoever names a file needs none of it
   return await loadTrust(choice);
 }
 
