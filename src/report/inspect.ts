@@ -15,7 +15,8 @@ import { parseEntryBody } from "../tlog/entry-body.ts";
 import { parseSignedNote } from "../tlog/signed-note.ts";
 import type { TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
 import { parseTimestampResponse } from "../tsa/timestamp-response.ts";
-import { formatName, parseCertificate } from "../x509/certificate.ts";
+import { parseCertificate } from "../x509/certificate.ts";
+import { formatName } from "../x509/name.ts";
 import { FULCIO_EXTENSIONS, readFulcioExtensions } from "../x509/fulcio.ts";
 import { parseSctList } from "../x509/sct.ts";
 

@@ -18,7 +18,8 @@ import type {
   VerifiedSigner,
   VerifiedTimestamp,
 } from "../verify/evidence.ts";
-import { formatName, type Certificate } from "../x509/certificate.ts";
+import type { Certificate } from "../x509/certificate.ts";
+import { formatName } from "../x509/name.ts";
 
 /** Is the version of the result's shape, in its field `version`. */
 export const RESULT_VERSION = 1;

@@ -10,7 +10,7 @@ import type { Check, SigstoreError } from "../errors.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
 import type { VerifiedBundle, VerifiedContent, VerifiedLogEntry, VerifiedSigner, VerifiedTimestamp } from "../verify/evidence.ts";
 import { FULCIO_EXTENSIONS } from "../x509/fulcio.ts";
-import { formatName } from "../x509/certificate.ts";
+import { formatName } from "../x509/name.ts";
 import { renderTree, sanitize, type TreeNode } from "./tree.ts";
 
 /** Writes what was proven as a tree. */

@@ -20,8 +20,6 @@ import type { CertificateExtensions } from "./extensions.ts";
 import { parseSignatureAlgorithm } from "./signature-algorithm.ts";
 import type { CertificateSignatureAlgorithm } from "./signature-algorithm.ts";
 
-export { formatName } from "./name.ts";
-
 /** An X.509 certificate, version 3. Nothing in it is proven: see `findCertificatePaths`. Byte fields are views of one array. */
 export interface Certificate {
   /** The whole certificate. */
