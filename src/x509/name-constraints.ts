@@ -208,8 +208,7 @@ function dnsMatcher(name: string): Matcher | undefined {
   return (subtree, excluding) => {
     const base = subtree.base.toLowerCase();
     if (base === "") return true;
-    if (base.startsWith("."))
-      return (host.length > base.length && host.endsWith(base)) || (excluding && wildcard && host.slice(1) === base);
+    if (base.startsWith(".")) return host.length > base.length && host.endsWith(base);
     if (host === base || host.endsWith(`.${base}`)) return true;
     // A wildcard also stands for the names that lie one label deeper
     return excluding && wildcard && base.slice(base.indexOf(".")) === host.slice(1);

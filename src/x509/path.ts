@@ -150,7 +150,6 @@ export async function findCertificatePaths(
         }
       }
     }
-    if (path.length + 1 >= MAX_PATH_LENGTH) return;
     for (const issuer of intermediates) {
       const seen = path.some((certificate) => isSame(certificate, issuer));
       if (!seen && isNamedAsIssuer(child, issuer) && (await isSignedBy(child, issuer))) await extend([...path, issuer]);

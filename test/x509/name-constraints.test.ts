@@ -100,6 +100,7 @@ describe("findNameViolation (RFC 5280 §4.2.1.10)", () => {
   const directory = (...rdns: readonly Uint8Array[]): Uint8Array => ctx(4, seq(...rdns));
   const rdn = (type: string, value: string, tag = 0x0c): Uint8Array => set(seq(oid(type), text(tag, value)));
   const O = "2.5.4.10";
+  const LONG_HOST = `${"a".repeat(63)}.`.repeat(3) + "b".repeat(61);
 
   test.for<[string, Parameters<typeof violation>]>([
     ["a name of a form without constraints", [{ permitted: [dns("example.com")] }, [uri("https://other.example/")]]],
@@ -123,6 +124,13 @@ describe("findNameViolation (RFC 5280 §4.2.1.10)", () => {
     [
       "a directory name in another string type",
       [{ permitted: [directory(rdn(O, "Example", 0x13))] }, [directory(rdn(O, "Example"))]],
+    ],
+    ["a host of 253 characters", [{ excluded: [uri("evil.test")] }, [uri(`https://${LONG_HOST}/`)]]],
+    ["a DNS name beside an excluded one", [{ excluded: [dns("y.example.com")] }, [dns("x.example.com")]]],
+    ["a wildcard beside an excluded host", [{ excluded: [dns("bad.example.com")] }, [dns("*.other.example")]]],
+    [
+      "a directory name with a part that is no text, when that is the same",
+      [{ permitted: [directory(set(seq(oid(O), int(1))))] }, [directory(set(seq(oid(O), int(1))))]],
     ],
     [
       "one of several permitted names",
@@ -174,6 +182,15 @@ describe("findNameViolation (RFC 5280 §4.2.1.10)", () => {
     [
       "an excluded directory name in disguise",
       [{ excluded: [directory(rdn(O, "Evil Org"))] }, [directory(rdn(O, " evil  ORG", 0x13))]],
+    ],
+    ["a host of 254 characters", [{ excluded: [uri("evil.test")] }, [uri(`https://a${LONG_HOST}/`)]]],
+    [
+      "a wildcard that is wider than what is permitted",
+      [{ permitted: [dns("good.example.com")] }, [dns("*.example.com")]],
+    ],
+    [
+      "a directory name with a part that is no text, when that differs",
+      [{ permitted: [directory(set(seq(oid(O), int(1))))] }, [directory(set(seq(oid(O), int(2))))]],
     ],
     [
       "a shorter directory name than the base",
@@ -243,6 +260,11 @@ describe("parseNameConstraints (RFC 5280 §4.2.1.10)", () => {
     ["have a subtree without a base", seq(ctx(0, subtree()))],
     ["have a base of another tag", seq(ctx(0, subtree(prim(9, "x"))))],
     ["have a base with a universal tag", seq(ctx(0, subtree(utf8("x"))))],
+    [
+      "have a text base that is constructed and looks like text",
+      seq(ctx(0, subtree(der(0xa6, new TextEncoder().encode("a.example"))))),
+    ],
+    ["have an object identifier for a base", seq(ctx(0, subtree(der(0x06, new TextEncoder().encode("a.example")))))],
     ["have a text base that is constructed", seq(ctx(0, subtree(ctx(6, utf8("x")))))],
     ["have a base beyond ASCII", seq(ctx(0, subtree(uri("exämple.com"))))],
     ["have a base with a NUL", seq(ctx(0, subtree(dns("example.com\0"))))],

@@ -18,6 +18,17 @@ describe("formatName (RFC 4514 §2)", () => {
     ["a carriage return escaped", name({ CN: "Before\rAfter" }), "CN=Before\\0dAfter"],
     ["a leading number sign and outer spaces escaped", name({ O: "#1 ", CN: " a" }), "CN=\\ a,O=\\#1\\ "],
     ["an escape sequence of a terminal escaped", name({ CN: "\u001b[2J\u009b" }), "CN=\\1b[2J\\c2\\9b"],
+    [
+      "DEL and U+0080 escaped, and U+00A0 as it is",
+      name({ CN: "a\u007fb\u0080c\u00a0d" }),
+      "CN=a\\7fb\\c2\\80c\u00a0d",
+    ],
+    ["text of an unknown type in hexadecimal", seq(set(seq(oid("1.2.3"), utf8("a")))), "1.2.3=#0c0161"],
+    [
+      "an attribute with a third field in hexadecimal",
+      seq(set(seq(oid("2.5.4.3"), utf8("a"), int(1)))),
+      "#300f310d300b06035504030c0161020101",
+    ],
     ["text beyond ASCII as it is", name({ CN: "Lučić" }), "CN=Lučić"],
     [
       "an unknown type by number and bytes",

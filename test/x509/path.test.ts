@@ -445,6 +445,12 @@ describe("findCertificatePaths (RFC 5280 §6.1)", () => {
       ).rejects.toThrow(withCode("ALGORITHM_UNSUPPORTED"));
     });
 
+    test("does not take a failure of the provider for an answer", async () => {
+      const { provider } = counting();
+      const broken: CryptoProvider = { ...provider, verify: () => Promise.reject(new TypeError("broken")) };
+      await expect(find(leaf, { provider: broken })).rejects.toThrow(TypeError);
+    });
+
     test("rejects a signature that is no ECDSA signature", async () => {
       await expect(find(makeLeaf({ issuer: intermediate, signature: () => bits(bytes(1, 2, 3)) }))).rejects.toThrow(
         withCode("CERTIFICATE_SIGNATURE_INVALID"),
@@ -459,6 +465,13 @@ describe("findCertificatePaths (RFC 5280 §6.1)", () => {
     test("is unknown by another name", async () => {
       await expect(find(makeLeaf({ issuer: makeAuthority({ subject: name({ CN: "stranger" }) }) }))).rejects.toThrow(
         withCode("CERTIFICATE_ISSUER_UNKNOWN"),
+      );
+    });
+
+    test("is no excuse for a leaf that is of no use anyway", async () => {
+      const stranger = makeAuthority({ subject: name({ CN: "stranger" }) });
+      await expect(find(makeLeaf({ issuer: stranger, ...leaving(OIDS.extKeyUsage) }))).rejects.toThrow(
+        withCode("CERTIFICATE_USAGE_INVALID"),
       );
     });
 
@@ -560,6 +573,25 @@ describe("findCertificatePaths (RFC 5280 §6.1)", () => {
         find(makeLeaf({ issuer: { name: subject, keys } }), { chains, untrusted: circle, provider }),
       ).rejects.toThrow(withCode("LIMIT_EXCEEDED"));
       expect(checks()).toBeLessThanOrEqual(100);
+    });
+
+    test("may be roots of others, which lead nowhere", async () => {
+      const stranger = makeAuthority({ subject: name({ CN: "stranger" }) });
+      await expect(find(makeLeaf({ issuer: stranger }), { chains, untrusted: [stranger] })).rejects.toThrow(
+        withCode("CERTIFICATE_ISSUER_UNKNOWN"),
+      );
+    });
+
+    test("cannot make a path too long", async () => {
+      const parties = [root];
+      while (parties.length < 10)
+        parties.unshift(
+          makeAuthority({ issuer: parties[0] as Party, subject: name({ CN: `level ${parties.length}` }) }),
+        );
+      const linked = (from: number): Promise<readonly CertificatePath[]> =>
+        find(makeLeaf({ issuer: parties[from] as Party }), { chains, untrusted: parties.slice(from, -1) });
+      expect((await linked(1))[0]?.certificates).toHaveLength(10);
+      await expect(linked(0)).rejects.toThrow(withCode("CERTIFICATE_CONSTRAINT_VIOLATED"));
     });
 
     test("are at most sixteen", async () => {
