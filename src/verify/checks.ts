@@ -7,36 +7,36 @@
 import { SigstoreError, type Check } from "../errors.ts";
 
 /** Orders checks as the client specification does, whichever finished first. */
-const ORDER = {
-  input: 0,
-  timestamp: 1,
-  tlog: 2,
-  threshold: 3,
-  certificate: 4,
-  sct: 5,
-  identity: 6,
-  key: 7,
-  "entry-body": 8,
-  content: 9,
-  signature: 10,
-  statement: 11,
-} as const;
+const STEPS = [
+  "input",
+  "timestamp",
+  "tlog",
+  "threshold",
+  "certificate",
+  "sct",
+  "identity",
+  "key",
+  "entry-body",
+  "content",
+  "signature",
+  "statement",
+] as const;
 
 /** Is the step of the client specification that a check belongs to. */
-export type Step = keyof typeof ORDER;
+export type Step = (typeof STEPS)[number];
 
 /** Is returned by {@link Checks.run} for a check that did not pass. Never equal to what a check proves. */
 export const FAILED: unique symbol = Symbol("failed");
 
 interface Entry {
-  readonly step: Step;
-  readonly check: Check;
-  readonly error: SigstoreError | undefined;
+  check: Check;
+  error: SigstoreError | undefined;
 }
 
 /** Collects the checks of one verification, so that one failure does not hide the others. */
 export class Checks {
-  readonly #entries: Entry[] = [];
+  readonly #entries = new Map<Step, Entry[]>(STEPS.map((step) => [step, []]));
+  #failures = 0;
 
   /**
    * Runs one check and records its outcome.
@@ -52,33 +52,36 @@ export class Checks {
     body: () => T | Promise<T>,
     detail?: (result: T) => string,
   ): Promise<T | typeof FAILED> {
-    const index = this.#entries.length;
-    this.notReached(step, name, section); // holds the place until the outcome is known
+    const entry = this.#add(step, { name, section, outcome: "not-reached" }); // holds the place until the outcome is known
     try {
       const pending = body();
       const result = pending instanceof Promise ? await pending : pending;
-      this.#entries[index] = { step, check: { name, section, outcome: "passed", detail: detail?.(result) }, error: undefined };
+      entry.check = { name, section, outcome: "passed", detail: detail?.(result) };
       return result;
     } catch (error) {
       if (!(error instanceof SigstoreError)) throw error;
-      this.#entries[index] = { step, check: failedCheck(name, section, error), error };
+      entry.check = failedCheck(name, section, error);
+      entry.error = error;
+      this.#failures += 1;
       return FAILED;
     }
   }
 
   /** Records a check that needs something that failed before it. */
   notReached(step: Step, name: string, section: string, detail?: string): void {
-    this.#entries.push({ step, check: { name, section, outcome: "not-reached", detail }, error: undefined });
+    this.#add(step, { name, section, outcome: "not-reached", detail });
   }
 
   /** Records a check that the caller's options do not ask for. */
   skipped(step: Step, name: string, section: string, detail: string): void {
-    this.#entries.push({ step, check: { name, section, outcome: "skipped", detail }, error: undefined });
+    this.#add(step, { name, section, outcome: "skipped", detail });
   }
 
   /** Lists all checks, in the order of the client specification. */
   list(): readonly Check[] {
-    return this.#sorted().map(({ check }) => check);
+    const checks: Check[] = [];
+    for (const entries of this.#entries.values()) for (const { check } of entries) checks.push(check);
+    return checks;
   }
 
   /**
@@ -86,12 +89,20 @@ export class Checks {
    * about something else: where artifact, signature or statement are wrong, that is the cause and the entries are its echo.
    */
   mostTellingFailure(): SigstoreError | undefined {
-    const failed = this.#sorted().filter(({ error }) => error !== undefined);
-    return (failed.find(({ step }) => step !== "entry-body") ?? failed[0])?.error;
+    if (this.#failures === 0) return undefined;
+    let echo: SigstoreError | undefined;
+    for (const [step, entries] of this.#entries) {
+      const failure = entries.find(({ error }) => error !== undefined)?.error;
+      if (failure !== undefined && step !== "entry-body") return failure;
+      echo ??= failure;
+    }
+    return echo;
   }
 
-  #sorted(): readonly Entry[] {
-    return this.#entries.toSorted((a, b) => ORDER[a.step] - ORDER[b.step]);
+  #add(step: Step, check: Check): Entry {
+    const entry = { check, error: undefined };
+    this.#entries.get(step)?.push(entry);
+    return entry;
   }
 }
 

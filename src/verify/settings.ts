@@ -48,6 +48,8 @@ const VERIFIER_OPTIONS: { readonly [Name in keyof VerifierOptions]-?: true } = {
   trustSource: true,
 };
 
+const EXTENSION_FIELDS: Readonly<Record<string, true>> = Object.fromEntries(FULCIO_EXTENSIONS.map(({ field }) => [field, true]));
+
 const POLICY_OPTIONS: { readonly [Name in keyof VerifyPolicy]-?: true } = {
   identity: true,
   keys: true,
@@ -135,9 +137,9 @@ function checkIdentity(identity: ExpectedIdentity): void {
   refuseUnknown(identity, { subjectAlternativeName: true, issuer: true, extensions: true }, "field of identity");
   checkMatcher("identity.subjectAlternativeName", identity.subjectAlternativeName);
   checkMatcher("identity.issuer", identity.issuer);
-  const fields = Object.fromEntries(FULCIO_EXTENSIONS.map(({ field }) => [field, true]));
-  refuseUnknown(identity.extensions ?? {}, fields, "field of identity.extensions");
-  for (const [field, matcher] of Object.entries(identity.extensions ?? {})) {
+  if (identity.extensions === undefined) return;
+  refuseUnknown(identity.extensions, EXTENSION_FIELDS, "field of identity.extensions");
+  for (const [field, matcher] of Object.entries(identity.extensions)) {
     if (matcher !== undefined) checkMatcher(`identity.extensions.${field}`, matcher);
   }
 }
