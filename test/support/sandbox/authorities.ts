@@ -126,6 +126,8 @@ export function makeCa({ commonName = "sandbox", intermediate = {} }: CaOptions 
 
 export interface CertificateRequest {
   readonly keys?: Keys;
+  /** A Name; empty in certificates of Fulcio. */
+  readonly subject?: Uint8Array;
   /** GeneralNames. */
   readonly names?: readonly Uint8Array[];
   /** The OIDC issuer, in extensions .1 and .8; `null` for a certificate without. */
@@ -158,6 +160,7 @@ export function issueCertificate({ intermediate }: CertificateAuthority, request
   const options = {
     issuer: intermediate,
     keys,
+    ...(request.subject === undefined ? {} : { subject: request.subject }),
     notBefore: asUtcTime(request.notBefore ?? minutes(-1)),
     notAfter: asUtcTime(request.notAfter ?? minutes(9)),
     extensions: (usual) => {
