@@ -326,8 +326,8 @@ export function decodeTime(element: DerElement): Date {
   const second = digits(content, yearDigits + 8, 2);
   const time = new Date(0);
   time.setUTCFullYear(year, month - 1, day);
-  // An impossible day or month would have been carried over.
-  if (time.getUTCMonth() !== month - 1 || time.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59) {
+  // A day that its month lacks, and a month that no year has, are carried into another month.
+  if (time.getUTCMonth() !== month - 1 || hour > 23 || minute > 59 || second > 59) {
     throw malformed("has a time that does not exist");
   }
   time.setUTCHours(hour, minute, second, milliseconds);

@@ -107,8 +107,8 @@ export class JsonReader {
     const [, year, month, day, hour, minute, second, fraction = "", sign, offsetHour = "0", offsetMinute = "0"] = match;
     const time = new Date(0);
     time.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
-    if (time.getUTCMonth() !== Number(month) - 1 || time.getUTCDate() !== Number(day))
-      this.fail("names a day that does not exist");
+    // A day that its month lacks, and a month that no year has, are carried into another month.
+    if (time.getUTCMonth() !== Number(month) - 1) this.fail("names a day that does not exist");
     if (
       Number(hour) > 23 ||
       Number(minute) > 59 ||
