@@ -5,6 +5,7 @@
  */
 
 import type { Stats } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
 
 import { InputError } from "../errors.ts";
 import { MAX_BUFFERED_ARTIFACT_BYTES } from "../limits.ts";
@@ -12,11 +13,10 @@ import { formatBytes } from "./format-bytes.ts";
 
 // Not imported: that would load every lazy part of the module, streams first. See `cli/process.ts`.
 const {
-  createReadStream,
   promises: { open, readFile, stat },
 } = process.getBuiltinModule("node:fs");
 
-const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 512 * 1024;
 
 /**
  * Reads a whole file.
@@ -51,22 +51,35 @@ export async function openArtifactFile(
   return streamFile(path, what, size, onProgress);
 }
 
+/** Reads a file in pieces. Two buffers take turns: a piece is good until the next one is asked for, while the other is being filled. */
 async function* streamFile(
   path: string,
   what: string,
   size: number,
   onProgress?: (read: number, size: number) => void,
 ): AsyncGenerator<Uint8Array> {
-  let read = 0;
+  let handle: FileHandle | undefined;
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) {
-      const bytes = chunk as Uint8Array;
-      read += bytes.length;
-      yield bytes;
-      onProgress?.(read, size);
+    handle = await open(path, "r");
+    let filling = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    let spare = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    let total = 0;
+    let pending = handle.read(filling, 0, CHUNK_BYTES, null);
+    for (;;) {
+      const { bytesRead } = await pending;
+      if (bytesRead === 0) return;
+      const piece = filling.subarray(0, bytesRead);
+      [filling, spare] = [spare, filling];
+      pending = handle.read(filling, 0, CHUNK_BYTES, null);
+      pending.catch(() => undefined); // told when it is waited for, if it ever is
+      yield piece;
+      total += bytesRead;
+      onProgress?.(total, size);
     }
   } catch (cause) {
     throw unreadable(path, what, cause);
+  } finally {
+    await handle?.close();
   }
 }
 
@@ -76,7 +89,7 @@ async function readAtMost(path: string, maxBytes: number, what: string): Promise
   for await (const chunk of streamFile(path, what, 0)) {
     length += chunk.length;
     if (length > maxBytes) throw tooLarge(path, what, length, maxBytes);
-    chunks.push(chunk);
+    chunks.push(chunk.slice());
   }
   return Buffer.concat(chunks);
 }
