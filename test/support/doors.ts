@@ -31,12 +31,15 @@ export interface Ask {
   readonly command?: "verify-blob" | "verify-blob-attestation";
   /** What the program takes for the current time. */
   readonly now?: Date;
+  /** Lets the program find the bundle itself, among the files. */
+  readonly discover?: boolean;
 }
 
+export type Door = "verify" | "Verifier" | "verify of files" | "program";
 export type Outcome = ErrorCode | "accepted";
 
 /** Asks through every door, and gives the outcome of each. */
-export async function askEverywhere(ask: Ask): Promise<Readonly<Record<string, Outcome>>> {
+export async function askEverywhere(ask: Ask): Promise<Readonly<Partial<Record<Door, Outcome>>>> {
   const folder = mkdtempSync(join(tmpdir(), "cosign-ts-test-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const path = (name: string): string => join(folder, name);
@@ -45,7 +48,7 @@ export async function askEverywhere(ask: Ask): Promise<Readonly<Record<string, O
 
   const { bundle, artifact, policy, options = {}, flags } = ask;
   const trustedRoot = parseTrustedRoot(ask.root);
-  const outcomes: Record<string, Outcome> = {
+  const outcomes: Partial<Record<Door, Outcome>> = {
     verify: await outcomeOf(verify(bundle, artifact, { ...options, ...policy, trustedRoot })),
     Verifier: await outcomeOf(Verifier.create(trustedRoot, options).then((verifier) => verifier.verify(bundle, artifact, policy))),
     "verify of files": await outcomeOf(
@@ -56,12 +59,12 @@ export async function askEverywhere(ask: Ask): Promise<Readonly<Record<string, O
       }),
     ),
   };
-  if (flags !== undefined) outcomes["program"] = await askProgram(ask, flags, path);
+  if (flags !== undefined) outcomes.program = await askProgram(ask, flags, path);
   return outcomes;
 }
 
-async function askProgram({ command = "verify-blob", now }: Ask, flags: readonly string[], path: (name: string) => string): Promise<Outcome> {
-  const given = ["--bundle", path("bundle.sigstore.json"), "--trusted-root", path("trusted_root.json")];
+async function askProgram({ command = "verify-blob", now, discover = false }: Ask, flags: readonly string[], path: (name: string) => string): Promise<Outcome> {
+  const given = [...(discover ? [] : ["--bundle", path("bundle.sigstore.json")]), "--trusted-root", path("trusted_root.json")];
   const args = [command, ...given, ...flags.map((flag) => flag.replace(/^@/, () => path("/"))), path("artifact")];
   const { status, stderr } = await runInProcess(args, now === undefined ? {} : { now: () => now });
   if (status === 0 && stderr.endsWith("Verified OK\n")) return "accepted";

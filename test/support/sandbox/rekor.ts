@@ -94,6 +94,8 @@ export interface EntryOptions {
   readonly witnesses?: readonly Witness[];
   /** Changes what the log is told. */
   readonly body?: (body: Json) => Json;
+  /** Changes how that is written. */
+  readonly text?: (body: string) => string;
   /** Changes the entry after the log made it. */
   readonly entry?: (entry: TransparencyLogEntry) => TransparencyLogEntry;
 }
@@ -105,7 +107,7 @@ export function makeEntry(signed: Signed, options: EntryOptions): TransparencyLo
   const kind = options.kind ?? (generation === 1 && signed.envelope !== undefined ? "dsse" : "hashedrekord");
   const kindVersion = { kind, version: VERSIONS[generation][kind] };
   const plain = { apiVersion: kindVersion.version, kind, spec: specOf(kind, generation, signed) };
-  const body = utf8(canonical((options.body ?? ((same) => same))(plain)));
+  const body = utf8((options.text ?? ((same) => same))(canonical((options.body ?? ((same) => same))(plain))));
   const logged = cosigned(logEntry(log, generation, body, { kindVersion, before }), witnesses);
   const { inclusionProof, ...withoutProof } = promise ? withPromise(logged, log, BigInt(integratedTime.getTime() / 1000)) : logged;
   const entry = proof && inclusionProof !== undefined ? { ...withoutProof, inclusionProof } : withoutProof;
