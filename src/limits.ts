@@ -82,5 +82,15 @@ export const MAX_BUFFERED_ARTIFACT_BYTES = 8 * 1024 * 1024;
 export const MAX_BUFFERED_MESSAGE_BYTES = 256 * 1024 * 1024;
 /** Keys that one verification may try. */
 export const MAX_TRUSTED_KEYS = 64;
-/** Bytes of one TUF metadata file or target. */
+/** Bytes of one TUF metadata file, whatever length another file claims for it. */
+export const MAX_TUF_METADATA_BYTES = 5_000_000;
+/** Bytes of a TUF `root.json`, whose length nothing tells. */
+export const MAX_TUF_ROOT_BYTES = 512_000;
+/** New TUF roots that one run walks through. */
+export const MAX_TUF_ROOT_ROTATIONS = 256;
+/** Bytes of a TUF `timestamp.json`, whose length nothing tells. */
+export const MAX_TUF_TIMESTAMP_BYTES = 16_384;
+/** Bytes of one TUF target. */
 export const MAX_TUF_TARGET_BYTES = 8 * 1024 * 1024;
+/** Roles that the search for one TUF target visits. */
+export const MAX_TUF_VISITED_ROLES = 32;

@@ -18,7 +18,7 @@ export type TrustSource =
       readonly mirror: string;
       readonly refreshedAt: Date;
       readonly fromCache: boolean;
-      /** When `timestamp.json` ends, or ended. */
+      /** When the first of its metadata files ends, or ended: in practice `timestamp.json`. */
       readonly expires: Date;
       readonly expired: boolean;
     };

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -23,9 +23,12 @@ export interface Cache {
   remove(name: string): void;
 }
 
-/** Makes a cache that ends with the process. */
-export function createMemoryCache(): Cache {
-  const files = new Map<string, Uint8Array>();
+/**
+ * Makes a cache that ends with the process.
+ *
+ * @param files - Where it keeps them.
+ */
+export function createMemoryCache(files: Map<string, Uint8Array> = new Map<string, Uint8Array>()): Cache {
   return {
     description: "memory",
     read: (name) => files.get(name),
@@ -58,8 +61,8 @@ export function createFolderCache(folder: string): Cache {
       const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
       try {
         mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
-        writeFileSync(temporary, bytes, { mode: 0o600, flag: "wx" });
-        renameSync(temporary, path);
+        writeThrough(temporary, bytes);
+        renameSync(temporary, path); // other processes see the old file or the new one, never a part
       } catch (cause) {
         rmSync(temporary, { force: true });
         throw new StorageError("WRITE_FAILED", `could not write the TUF cache ${path}: ${codeOf(cause)}`, {
@@ -81,13 +84,13 @@ export function createFolderCache(folder: string): Cache {
 /**
  * Names the folder of all TUF caches: `TUF_ROOT`, otherwise `.sigstore/root` in the home folder.
  *
- * @returns `undefined` where there is no home.
+ * @returns `undefined` where there is no home, or one that this user may not enter.
  */
 export function defaultCacheFolder(environment: Readonly<Record<string, string | undefined>>): string | undefined {
   const named = environment["TUF_ROOT"] ?? "";
   if (named !== "") return named;
   const home = environment["HOME"] ?? environment["USERPROFILE"] ?? tryHomeFolder() ?? "";
-  return home === "" ? undefined : join(home, ".sigstore", "root");
+  return home !== "" && mayEnter(home) ? join(home, ".sigstore", "root") : undefined;
 }
 
 /** Names the folder of one mirror as cosign does: its URL without scheme, in lower case, `/` and `:` as `-`. */
@@ -108,9 +111,43 @@ function tryHomeFolder(): string | undefined {
   }
 }
 
-/** Makes one file name of a name that comes from a repository, which then stays inside its folder on every platform. */
+function mayEnter(folder: string): boolean {
+  try {
+    accessSync(folder, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function writeThrough(path: string, bytes: Uint8Array): void {
+  const file = openSync(path, "wx", 0o600);
+  try {
+    writeFileSync(file, bytes);
+    fsyncSync(file); // otherwise a machine that goes down could leave an empty file under the final name
+  } finally {
+    closeSync(file);
+  }
+}
+
+const MAX_SEGMENT_LENGTH = 200;
+
+/**
+ * Makes one file name of a name that comes from a repository. It stays inside its folder, and is a usable name, on every platform,
+ * and two names never become one, also where file names do not tell capitals apart.
+ */
 export function encodeSegment(name: string): string {
-  return encodeURIComponent(name).replace(/^\.|[*'()!~]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  const encoded = encodeURIComponent(name).replace(/[A-Z*'()!~]|%[0-9A-F]{2}|^\.|\.$/g, (found) =>
+    found.length === 1 ? percent(found) : found,
+  );
+  // Windows keeps the names of its devices for itself, with any extension.
+  const usable = encoded.replace(/^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/, (device) => percent(device.slice(0, 1)) + device.slice(1));
+  if (usable.length > MAX_SEGMENT_LENGTH) return `%${createHash("sha256").update(name).digest("hex")}`;
+  return usable === "" ? "%" : usable;
+}
+
+function percent(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
 function codeOf(cause: unknown): string {

@@ -63,10 +63,19 @@ async function importMaterial(instance: InstanceName): Promise<Material> {
     case "staging":
       return (await import("./embedded/staging.ts")).staging;
     case "github":
-      throw new TrustError("TUF_ROOT_MISSING", "GitHub's TUF root does not ship with this package", {
-        remedy: `run \`cosign-ts initialize --mirror ${MIRRORS.github} --root FILE\` with GitHub's root.json, or give a trusted root file`,
-      });
+      throw rootMissing(MIRRORS.github);
   }
+}
+
+/** Makes the error for a mirror whose root is neither given nor known. */
+export function rootMissing(mirror: string): TrustError {
+  const problem =
+    instanceOfMirror(mirror) === "github"
+      ? "GitHub's TUF root does not ship with this package"
+      : `there is no root to begin the trust in ${mirror} with`;
+  return new TrustError("TUF_ROOT_MISSING", problem, {
+    remedy: `run \`cosign-ts initialize --mirror ${mirror} --root FILE\` with its root.json, or give a trusted root file`,
+  });
 }
 
 /** Finds the instance that a mirror's URL belongs to. */

@@ -4,17 +4,19 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-import { tryDecodeUtf8, encodeUtf8 } from "../encoding/utf8.ts";
-import { InputError, ServiceError, TrustError } from "../errors.ts";
+import { concatBytes } from "../encoding/bytes.ts";
+import { encodeUtf8 } from "../encoding/utf8.ts";
+import { InputError, ServiceError, StorageError, TrustError, type ErrorCode } from "../errors.ts";
 import { fetchFor, offlineFetch } from "../http/fetch.ts";
 import { fetchBytes, type Fetch } from "../http/request.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
 import { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
 import { createFolderCache, createMemoryCache, defaultCacheFolder, mirrorFolderName, type Cache } from "./cache.ts";
-import { instanceOfMirror, loadEmbeddedTrust, MIRRORS, type InstanceName } from "./instances.ts";
+import { readField } from "./cached-files.ts";
+import { instanceOfMirror, loadEmbeddedTrust, MIRRORS, rootMissing, type EmbeddedTrust, type InstanceName } from "./instances.ts";
 import { TufClient } from "./tuf-client.ts";
 import type { Download } from "./updater.ts";
 
@@ -52,6 +54,8 @@ export interface LoadedTrust {
 /** The name of the trusted root among the targets of a Sigstore TUF repository. */
 export const TRUSTED_ROOT_TARGET = "trusted_root.json";
 const REMOTE_FILE = "remote.json";
+const NOTHING_CACHED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["TUF_ROOT_MISSING", "TUF_METADATA_MISSING", "TUF_TARGET_NOT_FOUND"]);
+const NO_CACHE_FOLDER = "there is no home folder to keep a TUF cache in";
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /**
@@ -62,17 +66,20 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 export async function loadTrust(options: LoadTrustOptions = {}): Promise<LoadedTrust> {
   const now = options.now ?? new Date();
   const chosen = await chooseMirror(options, now);
-  const client = await openChosen(chosen, options, now);
-  if (client !== undefined) {
-    return { trustedRoot: parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET)), source: client.source, notices: noticesFor(client) };
+  try {
+    const { notices, ...trust } = await readTrust(await openClient(chosen, options, now));
+    return { ...trust, notices: chosen.lastsOnlyForThisRun ? [`${NO_CACHE_FOLDER}; TUF_ROOT names one`, ...notices] : notices };
+  } catch (error) {
+    // Embedded trust stands in for its own instance alone, and only where there is nothing better.
+    const nothingCached = error instanceof TrustError && NOTHING_CACHED.has(error.code);
+    if (options.offline !== true || !nothingCached || chosen.embedded === undefined) throw error;
+    const { trustedRoot, source } = chosen.embedded;
+    return {
+      trustedRoot: parseTrustedRoot(trustedRoot),
+      source,
+      notices: [`offline: using the trusted root of ${source.instance} that was embedded ${describeAge(source.publishedAt, now)}`],
+    };
   }
-  const embedded = await loadEmbeddedTrust(chosen.instance ?? "production", now);
-  const { instance, publishedAt } = embedded.source;
-  return {
-    trustedRoot: parseTrustedRoot(embedded.trustedRoot),
-    source: embedded.source,
-    notices: [`offline: using the trusted root of ${instance} that was embedded ${describeAge(publishedAt, now)}`],
-  };
 }
 
 /**
@@ -92,19 +99,20 @@ export async function openTufRepository(options: LoadTrustOptions = {}): Promise
  */
 export async function initializeTrust(options: LoadTrustOptions): Promise<LoadedTrust> {
   const now = options.now ?? new Date();
-  const { mirror, root, cache } = await chooseMirror({ ...options, instance: options.instance ?? "production" }, now);
-  if (root === undefined) {
-    throw new TrustError("TUF_ROOT_MISSING", `there is no root to begin the trust in ${mirror} with`, { remedy: "give its root.json with --root" });
-  }
+  const chosen = await chooseMirror({ ...options, instance: options.instance ?? "production" }, now);
+  const { mirror, root, cache } = chosen;
+  if (root === undefined) throw rootMissing(mirror);
+  if (chosen.lastsOnlyForThisRun) throw new StorageError("WRITE_FAILED", NO_CACHE_FOLDER, { remedy: "name a folder with TUF_ROOT" });
   // The new trust is proven in memory first: what was there stays until it is.
+  const files = new Map<string, Uint8Array>();
+  const client = await openClient({ ...chosen, cache: createMemoryCache(files) }, { ...options, offline: false }, now);
+  const loaded = await readTrust(client);
   const folder = mirrorFolderName(mirror);
-  const opened = { mirror, root, folder, download: createDownload(options), now };
-  await (await TufClient.open({ ...opened, cache: createMemoryCache() })).target(TRUSTED_ROOT_TARGET);
   cache.remove(folder);
-  cache.write(REMOTE_FILE, encodeUtf8(JSON.stringify({ mirror })));
-  cache.write(`${folder}/root.json`, root);
-  const client = await TufClient.open({ ...opened, cache, maxAgeMs: 0 });
-  return { trustedRoot: parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET)), source: client.source, notices: noticesFor(client) };
+  if (!files.has(`${folder}/root.json`)) cache.write(`${folder}/root.json`, root);
+  for (const [name, bytes] of files) cache.write(name, bytes);
+  cache.write(REMOTE_FILE, encodeUtf8(JSON.stringify({ mirror }))); // last: until here the other mirror is the default
+  return loaded;
 }
 
 /** Makes a download function for `https:`, `http:` and `file:` URLs. */
@@ -115,82 +123,74 @@ export function createDownload(options: Pick<LoadTrustOptions, "fetch" | "offlin
 }
 
 async function readFileUrl(url: string, maxBytes: number): Promise<Uint8Array> {
-  let bytes: Uint8Array;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
   try {
-    bytes = await readFile(fileURLToPath(url));
+    // One byte more than may be there is enough to know, also of a file without an end.
+    for await (const chunk of createReadStream(fileURLToPath(url), { end: maxBytes })) {
+      chunks.push(chunk as Uint8Array);
+      length += (chunk as Uint8Array).length;
+    }
   } catch (cause) {
-    const absent = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    throw new ServiceError("HTTP_REQUEST_FAILED", `could not read ${url}`, { status: absent ? 404 : undefined, cause });
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    throw new ServiceError("HTTP_REQUEST_FAILED", `could not read ${url}`, { status: code === "ENOENT" ? 404 : undefined, cause });
   }
-  if (bytes.length <= maxBytes) return bytes;
-  throw new ServiceError("HTTP_RESPONSE_TOO_LARGE", `${url} is larger than was asked for`, { expected: `at most ${maxBytes} bytes`, found: `${bytes.length} bytes` });
+  if (length <= maxBytes) return concatBytes(...chunks);
+  throw new ServiceError("HTTP_RESPONSE_TOO_LARGE", `${url} is larger than was asked for`, { expected: `at most ${maxBytes} bytes` });
 }
 
 interface ChosenMirror {
   readonly mirror: string;
-  /** The instance whose mirror it is. */
-  readonly instance: InstanceName | undefined;
   readonly root: Uint8Array | undefined;
+  /** What may stand in where nothing is cached: that of the instance, unless the caller gave a root. */
+  readonly embedded: EmbeddedTrust | undefined;
   readonly cache: Cache;
+  /** There is no folder for a cache. */
+  readonly lastsOnlyForThisRun: boolean;
 }
 
 async function openClient({ mirror, root, cache }: ChosenMirror, options: LoadTrustOptions, now: Date): Promise<TufClient> {
-  return await TufClient.open({
-    mirror,
-    root,
-    cache,
-    folder: mirrorFolderName(mirror),
-    download: createDownload(options),
-    now,
-    offline: options.offline,
-    maxAgeMs: options.maxAgeMs,
-  });
+  const { offline, maxAgeMs } = options;
+  return await TufClient.open({ mirror, root, cache, folder: mirrorFolderName(mirror), download: createDownload(options), now, offline, maxAgeMs });
 }
 
-/** Opens the repository, or finds that embedded trust has to stand in for it: offline, nothing cached, a known instance. */
-async function openChosen(chosen: ChosenMirror, options: LoadTrustOptions, now: Date): Promise<TufClient | undefined> {
-  try {
-    const client = await openClient(chosen, options, now);
-    if (options.offline === true) await client.target(TRUSTED_ROOT_TARGET);
-    return client;
-  } catch (error) {
-    const nothingCached = error instanceof TrustError && (error.code === "TUF_ROOT_MISSING" || error.code === "TUF_TARGET_NOT_FOUND");
-    const embedded = chosen.instance !== undefined && chosen.instance !== "github" && options.root === undefined;
-    if (options.offline === true && nothingCached && embedded) return undefined;
-    throw error;
-  }
+async function readTrust(client: TufClient): Promise<LoadedTrust> {
+  const trustedRoot = parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET));
+  const { source } = client;
+  const aged = source.expired ? [`trust of ${source.mirror} expired ${source.expires.toISOString()}; it is used because work is offline`] : [];
+  return { trustedRoot, source, notices: [...client.notices, ...aged] };
 }
 
 async function chooseMirror(options: LoadTrustOptions, now: Date): Promise<ChosenMirror> {
-  const environment = options.environment ?? process.env;
-  const cacheFolder = defaultCacheFolder(environment);
-  const cache = options.cache ?? (cacheFolder === undefined ? createMemoryCache() : createFolderCache(cacheFolder));
+  const folder = options.cache === undefined ? defaultCacheFolder(options.environment ?? process.env) : undefined;
+  const cache = options.cache ?? (folder === undefined ? createMemoryCache() : createFolderCache(folder));
   const mirror = options.mirror ?? (options.instance === undefined ? (readRemote(cache) ?? MIRRORS.production) : MIRRORS[options.instance]);
   checkMirror(mirror);
   const instance = instanceOfMirror(mirror);
-  if (options.root !== undefined) return { mirror, instance, root: options.root, cache };
-  const embedded = instance === undefined || instance === "github" ? undefined : (await loadEmbeddedTrust(instance, now)).root;
-  return { mirror, instance, root: embedded, cache };
+  const embedded = options.root !== undefined || instance === undefined || instance === "github" ? undefined : await loadEmbeddedTrust(instance, now);
+  const lastsOnlyForThisRun = options.cache === undefined && folder === undefined;
+  return { mirror, root: options.root ?? embedded?.root, embedded, cache, lastsOnlyForThisRun };
 }
 
 function checkMirror(mirror: string): void {
-  if (URL.canParse(mirror) && /^(https?|file):$/.test(new URL(mirror).protocol)) return;
-  throw new InputError("URL_INVALID", `TUF mirror ${JSON.stringify(mirror)} is not a URL`, { expected: "https://…, http://… or file:///…" });
+  const url = URL.parse(mirror);
+  const expected = "https://…, http://… or file:///…";
+  if (url === null || !/^(https?|file):$/.test(url.protocol)) {
+    throw new InputError("URL_INVALID", `TUF mirror ${JSON.stringify(mirror)} is not a URL`, { expected });
+  }
+  // File names are put after it, and its name goes into messages and into the cache.
+  if (url.username + url.password + url.search + url.hash !== "") {
+    throw new InputError("URL_INVALID", "the URL of a TUF mirror cannot hold credentials, a query or a fragment", { expected });
+  }
 }
 
 /** Reads the mirror that `initialize` made the default; a damaged file is an error, not the public instance. */
 function readRemote(cache: Cache): string | undefined {
   const bytes = cache.read(REMOTE_FILE);
   if (bytes === undefined) return undefined;
-  const mirror = /"mirror"\s*:\s*"([^"\\]+)"/.exec(tryDecodeUtf8(bytes) ?? "")?.[1];
-  if (mirror !== undefined) return mirror;
+  const mirror = readField(bytes, "mirror");
+  if (typeof mirror === "string") return mirror;
   throw new TrustError("TUF_METADATA_INVALID", `${REMOTE_FILE} of the TUF cache ${cache.description} names no mirror`, { remedy: "run `cosign-ts initialize`" });
-}
-
-function noticesFor(client: TufClient): readonly string[] {
-  const { source, notices } = client;
-  if (!source.expired) return notices;
-  return [...notices, `trust of ${source.mirror} expired ${source.expires.toISOString()}; it is used because work is offline`];
 }
 
 function describeAge(publishedAt: Date, now: Date): string {

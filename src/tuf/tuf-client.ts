@@ -4,16 +4,16 @@
  * @module
  */
 
-import { ServiceError, StorageError, TrustError, type SigstoreError } from "../errors.ts";
-import { equalBytes } from "../encoding/bytes.ts";
-import { encodeUtf8, tryDecodeUtf8 } from "../encoding/utf8.ts";
-import { parseJson } from "../encoding/json.ts";
+import type { TargetFile } from "@tufjs/models";
+
+import { ServiceError, TrustError } from "../errors.ts";
 import { MAX_TUF_TARGET_BYTES } from "../limits.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
-import { encodeSegment, type Cache } from "./cache.ts";
-import type { Download, VerifiedRepository } from "./updater.ts";
+import type { Cache } from "./cache.ts";
+import { CachedFiles } from "./cached-files.ts";
+import type { Download, RepositoryOptions, VerifiedRepository } from "./updater.ts";
 
-/** How long a refresh is good for, unless `timestamp.json` ends earlier: one day. */
+/** How long a refresh is good for, unless the metadata ends earlier: one day. */
 export const DEFAULT_MAX_AGE_MS = 24 * 60 * 60 * 1000;
 
 /** Configures a {@link TufClient}. */
@@ -25,11 +25,11 @@ export interface TufClientOptions {
   /** The `root.json` that trust begins with. Default: the one in the cache, which is then trusted as it stands. */
   readonly root?: Uint8Array | undefined;
   readonly cache: Cache;
-  /** Where in the cache this repository's files are; empty for the cache's top. */
+  /** Where in the cache this repository's files are; empty for the cache's top, where no time of a refresh is kept. */
   readonly folder: string;
   readonly download: Download;
   readonly now: Date;
-  /** Opens no socket; then expired metadata will do, and the source says so. Default false. */
+  /** Downloads nothing; then expired metadata will do, and the source says so. Default false. */
   readonly offline?: boolean | undefined;
   /** Milliseconds that a refresh is good for. 0 refreshes every time. Default {@link DEFAULT_MAX_AGE_MS}. */
   readonly maxAgeMs?: number | undefined;
@@ -47,12 +47,13 @@ export class TufClient {
   readonly #files: CachedFiles;
   readonly #options: TufClientOptions;
 
-  private constructor(repository: VerifiedRepository, files: CachedFiles, source: TufClient["source"], options: TufClientOptions) {
+  private constructor(repository: VerifiedRepository, files: CachedFiles, options: TufClientOptions, refreshedAt: Date, fromCache: boolean) {
     this.#repository = repository;
     this.#files = files;
-    this.source = source;
-    this.notices = files.notices;
     this.#options = options;
+    this.notices = files.notices;
+    const { expires } = repository;
+    this.source = { kind: "tuf", mirror: options.mirror, refreshedAt, fromCache, expires, expired: options.now >= expires };
   }
 
   /**
@@ -63,72 +64,119 @@ export class TufClient {
    * @see TUF specification §5
    */
   static async open(options: TufClientOptions): Promise<TufClient> {
+    const { now, offline = false, maxAgeMs = DEFAULT_MAX_AGE_MS, allowStale = true } = options;
     const files = new CachedFiles(options.cache, options.folder, options.root);
-    const { now, offline = false, maxAgeMs = DEFAULT_MAX_AGE_MS } = options;
     const refreshedAt = files.refreshedAt();
-    if (offline) return await openLocal(files, options, refreshedAt, new Date(0));
+    const fromCache = async (reference: Date): Promise<TufClient> => {
+      const repository = await openRepository(files, options, { now: reference, mode: "local" });
+      return new TufClient(repository, files, options, refreshedAt ?? new Date(0), true);
+    };
+    if (offline) return await fromCache(new Date(0)); // at that time nothing has expired
 
-    const age = refreshedAt === undefined ? undefined : now.getTime() - refreshedAt.getTime();
-    if (age !== undefined && age >= 0 && age < maxAgeMs) {
+    const age = refreshedAt === undefined ? Number.NaN : now.getTime() - refreshedAt.getTime();
+    if (age >= 0 && age < maxAgeMs) {
       try {
-        return await openLocal(files, options, refreshedAt, now);
+        return await fromCache(now);
       } catch (error) {
-        if (!(error instanceof TrustError)) throw error; // otherwise: the cache is stale or damaged, so refresh
+        if (!(error instanceof TrustError)) throw error; // otherwise the cache has expired or is damaged: refresh
       }
     }
     try {
-      return await openRemote(files, options);
+      return await TufClient.#refresh(files, options);
+    } catch (failure) {
+      if (!(failure instanceof ServiceError) || !allowStale) throw failure;
+      try {
+        const client = await fromCache(now);
+        const { source } = client;
+        files.notices.push(`could not refresh the metadata of ${source.mirror} (${failure.message}); using that of ${source.refreshedAt.toISOString()}`);
+        return client;
+      } catch (problem) {
+        throw problem instanceof TrustError ? unusable(failure, problem) : problem;
+      }
+    }
+  }
+
+  static async #refresh(files: CachedFiles, options: TufClientOptions): Promise<TufClient> {
+    try {
+      const repository = await openRepository(files, options, { now: options.now, mode: "remote" });
+      files.flush();
+      files.keepRefreshedAt(options.now);
+      return new TufClient(repository, files, options, options.now, false);
     } catch (error) {
-      if (!(error instanceof ServiceError) || options.allowStale === false) throw error;
-      return await openAfterFailure(files, options, refreshedAt, error);
+      const brokeOff = error instanceof ServiceError && (error.retryable || error.status === undefined);
+      if (brokeOff) files.discard();
+      else files.flush(); // what was verified before the step that failed is trusted from now on
+      throw error;
     }
   }
 
   /**
    * Reads a target whose length and hashes the metadata names, from the cache where it is still the same.
    *
-   * @throws {@link TrustError} `TUF_TARGET_NOT_FOUND`, `TUF_TARGET_INVALID`, `TUF_REFRESH_FAILED`.
+   * @throws {@link TrustError} `TUF_TARGET_NOT_FOUND`, `TUF_TARGET_INVALID`, `TUF_REFRESH_FAILED`, and those of metadata where a role
+   * that the target is delegated to had to be read.
    */
   async target(name: string): Promise<Uint8Array> {
-    const target = await this.#repository.find(name);
-    if (target === undefined) {
-      throw new TrustError("TUF_TARGET_NOT_FOUND", `repository ${this.#options.mirror} has no target ${JSON.stringify(name)}`);
-    }
+    const quoted = JSON.stringify(name);
+    const found = name.isWellFormed() ? await this.#find(name) : undefined;
+    if (found === undefined) throw new TrustError("TUF_TARGET_NOT_FOUND", `repository ${this.source.mirror} has no target ${quoted}`);
     const { verifyTarget } = await loadUpdater();
     const cached = this.#files.readTarget(name);
     if (cached !== undefined) {
       try {
-        await verifyTarget(target, cached);
+        await verifyTarget(found, cached);
         return cached;
       } catch (error) {
-        if (this.#options.offline === true) throw error;
+        if (this.#options.offline === true) throw error; // otherwise it is another version, or damaged: fetch it
       }
     }
-    if (this.#options.offline === true) {
-      throw new TrustError("TUF_TARGET_NOT_FOUND", `target ${JSON.stringify(name)} is not in the cache ${this.#files.description}`, {
-        remedy: "work online once",
-      });
-    }
-    if (target.length > MAX_TUF_TARGET_BYTES) {
-      throw new TrustError("TUF_TARGET_INVALID", `target ${JSON.stringify(name)} is larger than any target needs to be`, {
+    if (this.#options.offline === true) throw this.#notCached(name);
+    if (found.length > MAX_TUF_TARGET_BYTES) {
+      throw new TrustError("TUF_TARGET_INVALID", `target ${quoted} is larger than any target needs to be`, {
         expected: `at most ${MAX_TUF_TARGET_BYTES} bytes`,
-        found: `${target.length} bytes`,
+        found: `${found.length} bytes`,
       });
     }
-    const [hash] = Object.values(target.hashes);
-    const slash = name.lastIndexOf("/") + 1; // consistent snapshots put the hash before the last path segment
-    const path = `${name.slice(0, slash)}${hash ?? ""}.${name.slice(slash)}`;
-    const base = this.#options.targetsUrl ?? `${trimSlashes(this.#options.mirror)}/targets`;
-    const url = `${trimSlashes(base)}/${path.split("/").map(encodeURIComponent).join("/")}`;
-    const bytes = await fetchTarget(url, target.length, name, this.#options.download);
-    await verifyTarget(target, bytes);
+    const bytes = await this.#fetch(name, found);
+    await verifyTarget(found, bytes);
     this.#files.keepTarget(name, bytes);
     return bytes;
   }
 
-  /** @internal */
-  static make(repository: VerifiedRepository, files: CachedFiles, source: TufClient["source"], options: TufClientOptions): TufClient {
-    return new TufClient(repository, files, source, options);
+  async #find(name: string): Promise<TargetFile | undefined> {
+    try {
+      return await this.#repository.find(name);
+    } catch (error) {
+      if (error instanceof ServiceError) throw this.#options.offline === true ? this.#notCached(name) : notFetched(name, error);
+      throw error;
+    } finally {
+      this.#files.flush();
+    }
+  }
+
+  async #fetch(name: string, { hashes, length }: TargetFile): Promise<Uint8Array> {
+    const segments = name.split("/");
+    if (segments.some((segment) => segment === "." || segment === "..")) {
+      throw new TrustError("TUF_TARGET_INVALID", `target ${JSON.stringify(name)} has a name that leads out of its folder`);
+    }
+    if (this.#repository.consistentSnapshot) {
+      const [hash = ""] = Object.values(hashes);
+      segments.push(`${hash}.${segments.pop() ?? ""}`);
+    }
+    const base = this.#options.targetsUrl ?? `${trimSlashes(this.#options.mirror)}/targets`;
+    try {
+      return await this.#options.download(`${trimSlashes(base)}/${segments.map(encodeURIComponent).join("/")}`, length);
+    } catch (cause) {
+      if (!(cause instanceof ServiceError)) throw cause;
+      if (cause.code !== "HTTP_RESPONSE_TOO_LARGE") throw notFetched(name, cause);
+      throw new TrustError("TUF_TARGET_INVALID", `target ${JSON.stringify(name)} is longer than the metadata says`, { expected: `${length} bytes`, cause });
+    }
+  }
+
+  #notCached(name: string): TrustError {
+    return new TrustError("TUF_TARGET_NOT_FOUND", `target ${JSON.stringify(name)} is not in the cache ${this.#files.description}`, {
+      remedy: "work online once",
+    });
   }
 }
 
@@ -137,204 +185,29 @@ function loadUpdater(): Promise<typeof import("./updater.ts")> {
   return import("./updater.ts");
 }
 
-async function fetchTarget(url: string, length: number, name: string, download: Download): Promise<Uint8Array> {
-  try {
-    return await download(url, length);
-  } catch (cause) {
-    if (!(cause instanceof ServiceError)) throw cause;
-    if (cause.code === "HTTP_RESPONSE_TOO_LARGE") {
-      throw new TrustError("TUF_TARGET_INVALID", `target ${JSON.stringify(name)} is longer than the metadata says`, { expected: `${length} bytes`, cause });
-    }
-    throw new TrustError("TUF_REFRESH_FAILED", `could not fetch the target ${JSON.stringify(name)}: ${cause.message}`, { cause });
-  }
+async function openRepository(files: CachedFiles, options: TufClientOptions, how: Pick<RepositoryOptions, "now" | "mode">): Promise<VerifiedRepository> {
+  const updater = await loadUpdater();
+  const download: Download = options.offline === true ? refuse : options.download;
+  return await updater.openRepository({ metadataUrl: trimSlashes(options.mirror), store: files, download, ...how });
 }
 
-async function openRemote(files: CachedFiles, options: TufClientOptions): Promise<TufClient> {
-  const { mirror, download, now } = options;
-  const { openRepository } = await loadUpdater();
-  const open = (): Promise<VerifiedRepository> =>
-    openRepository({ metadataUrl: trimSlashes(mirror), store: files, now, mode: "remote", download: files.withRootHistory(download) });
-  let repository: VerifiedRepository;
-  try {
-    repository = await open();
-  } catch (error) {
-    if (!(error instanceof TrustError) || !files.servedRootHistory) throw error;
-    files.forgetRootHistory(); // a damaged cache must not keep us from the repository's own roots
-    repository = await open();
-  }
-  files.keepRefreshedAt(now);
-  return TufClient.make(repository, files, sourceOf(repository, options, now, false), options);
+function refuse(): Promise<never> {
+  return Promise.reject(new ServiceError("OFFLINE", "a file was needed that the cache does not hold, but work is offline"));
 }
 
-async function openLocal(
-  files: CachedFiles,
-  options: TufClientOptions,
-  refreshedAt: Date | undefined,
-  referenceTime: Date,
-): Promise<TufClient> {
-  const download = files.withRootHistory((url) =>
-    Promise.reject(new ServiceError("OFFLINE", `the cache ${files.description} does not hold what was needed`, { status: 404, found: url })),
-  );
-  const { openRepository } = await loadUpdater();
-  let repository: VerifiedRepository;
-  try {
-    repository = await openRepository({ metadataUrl: trimSlashes(options.mirror), store: files, now: referenceTime, mode: "local", download });
-  } catch (error) {
-    if (!(error instanceof ServiceError)) throw error;
-    throw new TrustError("TUF_ROOT_MISSING", `the cache ${files.description} holds no usable metadata of ${options.mirror}`, {
-      remedy: "work online once, or give a trusted root file",
-      cause: error,
-    });
-  }
-  return TufClient.make(repository, files, sourceOf(repository, options, refreshedAt ?? new Date(0), true), options);
+function notFetched(name: string, cause: ServiceError): TrustError {
+  return new TrustError("TUF_REFRESH_FAILED", `could not fetch the target ${JSON.stringify(name)}: ${cause.message}`, { cause });
 }
 
-async function openAfterFailure(
-  files: CachedFiles,
-  options: TufClientOptions,
-  refreshedAt: Date | undefined,
-  failure: ServiceError,
-): Promise<TufClient> {
-  try {
-    const client = await openLocal(files, options, refreshedAt, options.now);
-    files.notices.push(`could not refresh ${options.mirror} (${failure.message}); using metadata of ${client.source.refreshedAt.toISOString()}`);
-    return client;
-  } catch (error) {
-    if (!(error instanceof TrustError)) throw error;
-    throw new TrustError("TUF_REFRESH_FAILED", `could not refresh TUF metadata: ${failure.message}`, {
-      remedy: "check the network and the mirror's address, give a trusted root file, or use --offline to accept cached or embedded trust",
-      cause: failure,
-    });
-  }
-}
-
-function sourceOf(repository: VerifiedRepository, options: TufClientOptions, refreshedAt: Date, fromCache: boolean): TufClient["source"] {
-  const ends = (["root", "timestamp", "snapshot", "targets"] as const)
-    .map((role) => repository.expires(role)?.getTime())
-    .filter((time) => time !== undefined);
-  const expires = new Date(Math.min(...ends));
-  return { kind: "tuf", mirror: options.mirror, refreshedAt, fromCache, expires, expired: options.now >= expires };
-}
-
-/** Is the cache as the updater sees it: what was written can be read again even where the disk could not keep it. */
-class CachedFiles {
-  readonly notices: string[] = [];
-  servedRootHistory = false;
-  readonly #cache: Cache;
-  readonly #folder: string;
-  readonly #root: Uint8Array | undefined;
-  readonly #kept = new Map<string, Uint8Array>();
-  readonly #loaded = new Map<string, Uint8Array>();
-  #useRootHistory = true;
-
-  constructor(cache: Cache, folder: string, root: Uint8Array | undefined) {
-    this.#cache = cache;
-    this.#folder = folder;
-    this.#root = root;
-  }
-
-  get description(): string {
-    return this.#cache.description;
-  }
-
-  load(role: string): Uint8Array | undefined {
-    if (role === "root" && this.#root !== undefined) return this.#root;
-    const name = this.#path(`${encodeSegment(role)}.json`);
-    const bytes = this.#read(name);
-    if (bytes !== undefined) this.#loaded.set(name, bytes);
-    return bytes;
-  }
-
-  keep(role: string, bytes: Uint8Array): void {
-    const version = versionOf(bytes);
-    if (role === "root" && version !== undefined) this.#write(this.#path(`root_history/${version}.root.json`), bytes);
-    const name = this.#path(`${encodeSegment(role)}.json`);
-    if (this.#isOlderThanAnothers(name, version)) this.#kept.set(name, bytes);
-    else this.#write(name, bytes);
-  }
-
-  /** Says whether another process has meanwhile written newer metadata, which must not be taken back. */
-  #isOlderThanAnothers(name: string, version: number | undefined): boolean {
-    const there = this.#cache.read(name);
-    const before = this.#kept.get(name) ?? this.#loaded.get(name);
-    if (there === undefined || version === undefined || (before !== undefined && equalBytes(there, before))) return false;
-    return (versionOf(there) ?? 0) > version;
-  }
-
-  /** Serves root versions seen before, which are verified again all the same, and asks the repository for the others. */
-  withRootHistory(download: Download): Download {
-    return async (url, maxBytes) => {
-      const version = /\/(\d+)\.root\.json$/.exec(url)?.[1];
-      if (version !== undefined && this.#useRootHistory) {
-        const known = this.#read(this.#path(`root_history/${version}.root.json`));
-        if (known !== undefined && known.length <= maxBytes) {
-          this.servedRootHistory = true;
-          return known;
-        }
-      }
-      return await download(url, maxBytes);
-    };
-  }
-
-  forgetRootHistory(): void {
-    this.#useRootHistory = false;
-  }
-
-  refreshedAt(): Date | undefined {
-    if (this.#folder === "") return undefined;
-    const bytes = this.#read(`${this.#folder}.json`);
-    const text = bytes === undefined ? undefined : tryDecodeUtf8(bytes);
-    const match = text === undefined ? null : /"lastTimestamp"\s*:\s*"([^"]+)"/.exec(text);
-    const date = new Date(match?.[1] ?? Number.NaN);
-    return Number.isNaN(date.getTime()) ? undefined : date;
-  }
-
-  keepRefreshedAt(now: Date): void {
-    if (this.#folder !== "") this.#write(`${this.#folder}.json`, encodeUtf8(JSON.stringify({ lastTimestamp: now.toISOString() })));
-  }
-
-  readTarget(name: string): Uint8Array | undefined {
-    return this.#read(this.#path(`targets/${encodeSegment(name)}`));
-  }
-
-  keepTarget(name: string, bytes: Uint8Array): void {
-    this.#write(this.#path(`targets/${encodeSegment(name)}`), bytes);
-  }
-
-  #path(name: string): string {
-    return this.#folder === "" ? name : `${this.#folder}/${name}`;
-  }
-
-  #read(name: string): Uint8Array | undefined {
-    return this.#kept.get(name) ?? this.#cache.read(name);
-  }
-
-  #write(name: string, bytes: Uint8Array): void {
-    this.#kept.set(name, bytes);
-    try {
-      this.#cache.write(name, bytes);
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      if (this.notices.length === 0) this.notices.push(`${error.message}; going on without a cache`);
-    }
-  }
-}
-
-function versionOf(bytes: Uint8Array | undefined): number | undefined {
-  if (bytes === undefined) return undefined;
-  try {
-    const metadata = parseJson(bytes, { what: "TUF metadata", code: "JSON_MALFORMED", maxBytes: MAX_TUF_TARGET_BYTES });
-    const signed = isObject(metadata) ? metadata["signed"] : undefined;
-    const version = isObject(signed) ? signed["version"] : undefined;
-    return typeof version === "number" ? version : undefined;
-  } catch (error) {
-    if ((error as SigstoreError).code === undefined) throw error;
-    return undefined; // a damaged file of the cache is simply replaced
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** Says why neither the repository nor the cache could be used. */
+function unusable(failure: ServiceError, problem: TrustError): TrustError {
+  const expired = problem.code === "TUF_METADATA_EXPIRED";
+  const cache = expired ? "; the cached metadata has expired" : problem.code === "TUF_METADATA_MISSING" ? "" : `; the cache cannot be used: ${problem.message}`;
+  return new TrustError(expired ? "TUF_CACHE_EXPIRED" : "TUF_REFRESH_FAILED", `could not refresh TUF metadata: ${failure.message}${cache}`, {
+    found: problem.found,
+    remedy: "check the network and the mirror's address, give a trusted root file, or use --offline to accept cached or embedded trust",
+    cause: failure,
+  });
 }
 
 function trimSlashes(url: string): string {
