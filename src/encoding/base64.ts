@@ -62,7 +62,7 @@ export function tryDecodeBase64Url(text: string): Uint8Array | undefined {
   const excess = text.length % 4;
   if (excess === 0) return decode(text, "base64url");
   // A shortened padding is neither complete nor absent.
-  if (excess === 1 || text.endsWith("=")) return undefined;
+  if (text.endsWith("=")) return undefined;
   return decode(text + (excess === 2 ? "==" : "="), "base64url");
 }
 

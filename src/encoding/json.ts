@@ -37,9 +37,9 @@ export function parseJson(input: string | Uint8Array, options: JsonOptions): Jso
   } catch (cause) {
     throw malformed(text, options, cause);
   }
-  // `JSON.parse` keeps the last of several members with one name: the text then has more members than the value.
-  const count = inspect(value, text.includes("\\u"));
-  if (count !== members) throw malformed(text, options);
+  // `JSON.parse` keeps the last of several members with one name: the text then has more members than the value. Whatever
+  // else is wrong lowers the count as well, so one comparison finds it all.
+  if (inspect(value, text.includes("\\u")) !== members) throw malformed(text, options);
   return value;
 }
 
@@ -100,28 +100,21 @@ function endOfString(text: string, start: number): number {
   return -1;
 }
 
-/** Counts the members of all objects in a value; -1 where a string or a number is none that text can mean. */
+/** Counts the members of all objects in a value, less one for each string and number that text cannot mean. */
 function inspect(value: JsonValue, escapes: boolean): number {
   if (typeof value === "string") return escapes && !value.isWellFormed() ? -1 : 0;
   if (typeof value === "number") return Number.isFinite(value) ? 0 : -1;
   if (value === null || typeof value === "boolean") return 0;
   let count = 0;
   if (isArray(value)) {
-    for (const item of value) {
-      const inner = inspect(item, escapes);
-      if (inner === -1) return -1;
-      count += inner;
-    }
+    for (const item of value) count += inspect(item, escapes);
     return count;
   }
-  const keys = Object.keys(value);
-  for (const key of keys) {
-    if (escapes && !key.isWellFormed()) return -1;
-    const inner = inspect(value[key] as JsonValue, escapes);
-    if (inner === -1) return -1;
-    count += inner;
+  for (const key of Object.keys(value)) {
+    if (!escapes || key.isWellFormed()) count++;
+    count += inspect(value[key] as JsonValue, escapes);
   }
-  return count + keys.length;
+  return count;
 }
 
 function isArray(value: JsonValue): value is readonly JsonValue[] {

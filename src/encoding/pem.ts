@@ -66,8 +66,7 @@ function readBody(lines: Lines, label: string): Uint8Array {
 }
 
 function labelOf(line: string, prefix: string): string | undefined {
-  if (!line.startsWith(prefix) || !line.endsWith(DASHES) || line.length < prefix.length + DASHES.length)
-    return undefined;
+  if (!line.startsWith(prefix) || !line.endsWith(DASHES)) return undefined;
   const label = line.slice(prefix.length, -DASHES.length);
   return label.length <= MAX_LABEL_LENGTH && LABEL.test(label) ? label : undefined;
 }

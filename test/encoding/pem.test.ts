@@ -61,6 +61,7 @@ describe("parsePem (RFC 7468)", () => {
     ["has a BEGIN with four dashes at its end", pem.replace("BEGIN PUBLIC KEY-----", "BEGIN PUBLIC KEY----")],
     ["has a BEGIN with six dashes at its start", `-${pem}`],
     ["has text after its BEGIN", pem.replace("BEGIN PUBLIC KEY-----", "BEGIN PUBLIC KEY----- x")],
+    ["has an END in lower case", pem.replace("-----END", "-----end")],
     ["has text after its END", `${pem.trimEnd()}x\n`],
     ["has an empty label", pem.replaceAll("PUBLIC KEY", "")],
     ["has a label that ends in a space", pem.replaceAll("PUBLIC KEY", "PUBLIC ")],
