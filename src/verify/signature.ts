@@ -66,14 +66,16 @@ export async function verifyMessageSignature(
   crypto: CryptoProvider,
 ): Promise<SignatureAlgorithm> {
   const { bytes } = artifact;
-  let tried = 0;
-  const lacking: HashAlgorithm[] = [];
-  for (const algorithm of messageAlgorithms(key, message)) {
-    if (bytes !== undefined) {
-      tried += 1;
+  const algorithms = messageAlgorithms(key, message);
+  if (bytes !== undefined) {
+    for (const algorithm of algorithms) {
       if (await crypto.verify(algorithm, key, message.signature, bytes)) return algorithm;
-      continue;
     }
+    throw signatureInvalid("artifact", key);
+  }
+  const lacking: HashAlgorithm[] = [];
+  let tried = 0;
+  for (const algorithm of algorithms) {
     if (algorithm.hash === undefined) continue; // a pure algorithm needs the artifact itself
     const digest = await artifact.digest(algorithm.hash);
     if (digest === undefined) {
@@ -83,8 +85,11 @@ export async function verifyMessageSignature(
     tried += 1;
     if (await crypto.verifyDigest(algorithm, key, message.signature, digest)) return algorithm;
   }
-  if (tried > 0) throw signatureInvalid("artifact", key);
-  if (lacking.length > 0) throw needsDigest(lacking, artifact);
+  // A signature by a pure algorithm looks the same as a wrong one, unless the bundle says that a digest was signed.
+  const pure = algorithms.some(({ hash }) => hash === undefined);
+  const digestWasSigned = algorithms.some(({ hash }) => hash !== undefined && hash === message.messageDigest?.algorithm);
+  if (tried > 0 && (!pure || digestWasSigned)) throw signatureInvalid("artifact", key);
+  if (lacking.length > 0 && (!pure || digestWasSigned)) throw needsDigest(lacking, artifact);
   throw new VerificationError("DIGEST_ONLY_UNSUPPORTED", `a ${key.type} signature cannot be verified from a digest alone`, {
     expected: "the artifact itself",
     found: artifact.known.map(({ algorithm }) => `a ${algorithm} digest`).join(", "),

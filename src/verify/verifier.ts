@@ -422,16 +422,13 @@ class Verification {
     const { detachedScts = [] } = this.#policy;
     const threshold = this.#settings.thresholds.sct;
     const remembered = detachedScts.length === 0 ? proven.embeddedScts.get(path) : undefined;
-    if (remembered !== undefined) {
-      for (const [index, sct] of remembered.entries()) {
-        await this.#checks.run("sct", `sct[${index}]`, section, () => sct, () => `${sct.time.toISOString()} by ${sct.baseUrl}`);
-      }
-    }
-    const listed =
-      remembered === undefined
-        ? await this.#checks.run("sct", "sct.list", "RFC 6962 §3.3", () => listScts(proven.certificate, detachedScts))
-        : [];
+    const listed = await this.#checks.run("sct", "sct.list", "RFC 6962 §3.3", () =>
+      remembered === undefined ? listScts(proven.certificate, detachedScts) : [],
+    );
     if (listed === FAILED) return undefined;
+    for (const [index, sct] of remembered?.entries() ?? []) {
+      await this.#checks.run("sct", `sct[${index}]`, section, () => sct, () => `${sct.time.toISOString()} by ${sct.baseUrl}`);
+    }
     const setAsideBefore = this.#setAside.length;
     const outcomes = await Promise.all(
       listed.map(({ sct, detached, path: place }, index) =>
