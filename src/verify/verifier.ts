@@ -587,7 +587,9 @@ class Verification {
     });
     if (this.#policy.predicateType !== undefined) await this.#verifyPredicateType(undefined, this.#policy.predicateType);
     if (artifact === FAILED) return { algorithm: undefined, key: undefined, content: undefined, expected: undefined };
-    await this.#checks.run("content", "artifact.digest", "bundle.proto, message_digest", () => verifyMessageDigest(message, artifact));
+    const section = "bundle.proto, message_digest";
+    if (message.messageDigest === undefined) this.#checks.skipped("content", "artifact.digest", section, "the bundle has no message digest");
+    else await this.#checks.run("content", "artifact.digest", section, () => verifyMessageDigest(message, artifact));
     const signed = await this.#verifySignature(keys, (key) => verifyMessageSignature(message, key, artifact, this.#crypto));
     const digest = signed === undefined ? undefined : await provenDigest(artifact, signed.algorithm, message.messageDigest?.algorithm);
     return {
