@@ -64,7 +64,7 @@ export function createFolderCache(folder: string): Cache {
         writeThrough(temporary, bytes);
         renameSync(temporary, path); // other processes see the old file or the new one, never a part
       } catch (cause) {
-        rmSync(temporary, { force: true });
+        removeQuietly(temporary);
         throw new StorageError("WRITE_FAILED", `could not write the TUF cache ${path}: ${codeOf(cause)}`, {
           remedy: "make it writable, or name another folder with TUF_ROOT",
           cause,
@@ -117,6 +117,14 @@ function mayEnter(folder: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // what could not be written need not be told a second time
   }
 }
 

@@ -112,14 +112,18 @@ interface PrivateParts {
 class Repository implements VerifiedRepository {
   readonly #options: RepositoryOptions;
   readonly #trusted: TrustedMetadataStore;
+  /** What the store held at the beginning: what another process writes meanwhile would make older answers look like a rollback. */
+  readonly #stored: Readonly<Record<string, Uint8Array | undefined>>;
   /** Roles whose metadata this run has verified, so that it is not looked for again. */
   readonly #targets = new Map<string, Metadata<Targets>>();
 
   /** §5.1 to §5.2: the time is fixed, and trust begins with the given root, whose expiry does not matter yet. */
   constructor(options: RepositoryOptions) {
     this.#options = options;
-    const bytes = options.store.load("root");
+    const { store } = options;
+    const bytes = store.load("root");
     if (bytes === undefined) throw rootMissing(options.metadataUrl);
+    this.#stored = { timestamp: store.load("timestamp"), snapshot: store.load("snapshot"), targets: store.load("targets") };
     this.#trusted = accept("root", bytes, (root) => new TrustedMetadataStore(root));
     (this.#trusted as unknown as PrivateParts).referenceTime = options.now;
   }
@@ -249,7 +253,7 @@ class Repository implements VerifiedRepository {
 
   /** Takes what the store holds of a role, where that is still good; otherwise says why not. */
   #useStored(role: string, update: (bytes: Buffer) => unknown): TrustError | undefined {
-    const bytes = this.#options.store.load(role);
+    const bytes = Object.hasOwn(this.#stored, role) ? this.#stored[role] : this.#options.store.load(role);
     if (bytes !== undefined) return tryAccept(role, bytes, update);
     return new TrustError("TUF_METADATA_MISSING", `the cache holds no ${JSON.stringify(role)} metadata of ${this.#options.metadataUrl}`, {
       remedy: "work online once, or give a trusted root file",
