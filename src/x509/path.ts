@@ -126,7 +126,9 @@ export async function findCertificatePaths(
   const isSignedBy = signatureChecks(crypto, failures);
   // What the root lists is reached through the root
   const intermediates = untrustedIntermediates.filter(
-    (candidate) => !chains.some(({ certificates }) => certificates.some((listed) => isSame(listed, candidate))),
+    (candidate, i) =>
+      untrustedIntermediates.findIndex((other) => isSame(other, candidate)) === i &&
+      !chains.some(({ certificates }) => certificates.some((listed) => isSame(listed, candidate))),
   );
 
   const consider = (certificates: readonly Certificate[], chain: AuthorityChain): void => {

@@ -486,6 +486,16 @@ describe("findCertificatePaths (RFC 5280 §6.1)", () => {
       ).rejects.toThrow(withCode("CERTIFICATE_ISSUER_UNKNOWN"));
     });
 
+    test("is looked for among as many authorities as a root may list", async () => {
+      const stranger = chainOf(makeAuthority());
+      await expect(find(leaf, { chains: Array<AuthorityChain>(256).fill(stranger) })).rejects.toThrow(
+        withCode("CERTIFICATE_ISSUER_UNKNOWN"),
+      );
+      await expect(find(leaf, { chains: Array<AuthorityChain>(257).fill(stranger) })).rejects.toThrow(
+        withCode("LIMIT_EXCEEDED"),
+      );
+    });
+
     test("is unknown when there is no authority at all", async () => {
       await expect(find(leaf, { chains: [] })).rejects.toThrow(withCode("CERTIFICATE_ISSUER_UNKNOWN"));
     });
@@ -594,7 +604,22 @@ describe("findCertificatePaths (RFC 5280 §6.1)", () => {
       await expect(linked(0)).rejects.toThrow(withCode("CERTIFICATE_CONSTRAINT_VIOLATED"));
     });
 
+    test("cannot make it check signatures without end", async () => {
+      // Each was issued by the next, and any of them might have been: they share a name and name no key
+      const keys = Array.from({ length: 16 }, () => ecKeys());
+      const subject = name({ CN: "row" });
+      const at = (i: number): Pick<Party, "name" | "keys"> => ({ name: subject, keys: keys[i % 16] as Party["keys"] });
+      const row = keys.map((own, i) =>
+        makeAuthority({ issuer: at(i + 1), subject, keys: own, ...leaving(OIDS.authorityKeyIdentifier) }),
+      );
+      const { provider, checks } = counting();
+      const signer = makeLeaf({ issuer: at(0), ...leaving(OIDS.authorityKeyIdentifier) });
+      await expect(find(signer, { chains, untrusted: row, provider })).rejects.toThrow(withCode("LIMIT_EXCEEDED"));
+      expect(checks()).toBe(100);
+    });
+
     test("are at most sixteen", async () => {
+      expect(await find(lowLeaf, { chains, untrusted: [...Array<Party>(15).fill(low), middle] })).toHaveLength(1);
       await expect(find(lowLeaf, { chains, untrusted: Array<Party>(17).fill(low) })).rejects.toThrow(
         withCode("LIMIT_EXCEEDED"),
       );
@@ -714,6 +739,13 @@ describe("verifyAuthorityChain (RFC 5280 §6.1)", () => {
     ["has more than ten certificates", Array<Party>(11).fill(root), "LIMIT_EXCEEDED"],
   ])("rejects a chain that %s", async ([, parties, code]) => {
     await expect(verifyAuthorityChain(chainOf(...parties), crypto)).rejects.toThrow(withCode(code));
+  });
+
+  test("accepts a chain of ten", async () => {
+    const parties = [root];
+    while (parties.length < 10)
+      parties.unshift(makeAuthority({ issuer: parties[0] as Party, subject: name({ CN: `level ${parties.length}` }) }));
+    await expect(verifyAuthorityChain(chainOf(...parties), crypto)).resolves.toBeUndefined();
   });
 
   test("accepts a chain that begins with the leaf of a timestamp authority", async () => {

@@ -130,6 +130,11 @@ describe("parseSctList (RFC 6962 §3.3)", () => {
     expect(parseSctList(parseCertificate(precertificate.der))).toEqual([]);
   });
 
+  test("reads the furthest time that there is a date for", () => {
+    const [sct] = parseSctList(certificateWith(sctList(serialized({ time: big(8_640_000_000_000_000n, 8) }))));
+    expect(sct?.timestamp).toEqual(new Date(8_640_000_000_000_000));
+  });
+
   test("passes over an SCT of a version that it does not know", () => {
     expect(parseSctList(certificateWith(sctList(bytes(1, 2, 3), serialized({}))))).toHaveLength(1);
   });
@@ -330,6 +335,10 @@ describe("parseDetachedSct (RFC 6962 §4.1)", () => {
     });
     await expect(verifySct(sct, certificate, issuer, log, crypto, { detached: true })).resolves.toBeUndefined();
     await expect(verifySct(sct, certificate, issuer, log, crypto)).rejects.toThrow(withCode("SCT_INVALID"));
+  });
+
+  test("reads the first millisecond", () => {
+    expect(parse({ timestamp: 0 }).timestampMs).toBe(0n);
   });
 
   test("covers an embedded list as it stands", async () => {

@@ -61,6 +61,14 @@ describe("parseSignatureAlgorithm (RFC 5280 §4.1.1.2)", () => {
     ["RSASSA-PSS with a fifth parameter", pss({ trailer: bytes(ctx(3, int(1)), ctx(4, int(1))) })],
     ["RSASSA-PSS with its parameters in the wrong order", pss({ hash: ctx(1, mgf1(SHA256)), mask: ctx(0, SHA256) })],
     ["RSASSA-PSS with a negative salt length", pss({ salt: ctx(2, int(0xff)) })],
+    [
+      "RSASSA-PSS with a hash whose NULL has content",
+      pss({ hash: ctx(0, seq(oid("2.16.840.1.101.3.4.2.1"), bytes(5, 1, 0))) }),
+    ],
+    [
+      "RSASSA-PSS with a mask generation of three fields",
+      pss({ mask: ctx(1, seq(oid("1.2.840.113549.1.1.8"), SHA256, nul())) }),
+    ],
     ["RSASSA-PSS with bytes after the salt length", pss({ salt: ctx(2, int(32), int(32)) })],
     ["RSASSA-PSS with a hash that has parameters", pss({ hash: ctx(0, seq(oid("2.16.840.1.101.3.4.2.1"), int(1))) })],
     ["no object identifier", [int(1)]],
@@ -83,6 +91,7 @@ describe("parseSignatureAlgorithm (RFC 5280 §4.1.1.2)", () => {
     ],
     ["the default hash, SHA-1", { hash: bytes() }, UNSUPPORTED],
     ["SHA-1", { hash: ctx(0, SHA1) }, UNSUPPORTED],
+    ["nothing but defaults", { hash: bytes(), mask: bytes(), salt: bytes() }, UNSUPPORTED],
     ["the default mask generation, with SHA-1", { mask: bytes() }, UNSUPPORTED],
     ["mask generation with another hash", { mask: ctx(1, mgf1(SHA384)) }, UNSUPPORTED],
     ["another mask generation function", { mask: ctx(1, seq(oid("1.2.3"), SHA256)) }, UNSUPPORTED],

@@ -75,6 +75,13 @@ describe("parseSubjectAlternativeNames (RFC 5280 §4.2.1.6)", () => {
     ]);
   });
 
+  test("reads every character that is not a control character", () => {
+    expect(read(uri(" ~"), otherName(FULCIO_USERNAME, utf8(" ~\u00a0é!example.com")))).toMatchObject([
+      { value: " ~" },
+      { value: " ~\u00a0é!example.com" },
+    ]);
+  });
+
   test("gives the octets of a name", () => {
     expect(read(prim(7, bytes(192, 0, 2, 1)), ctx(4, name({ CN: "x" })))).toMatchObject([
       { bytes: bytes(192, 0, 2, 1) },
@@ -91,6 +98,11 @@ describe("parseSubjectAlternativeNames (RFC 5280 §4.2.1.6)", () => {
     ["has a DEL in an e-mail address", seq(email("user@example.com\x7f"))],
     ["has an e-mail address beyond ASCII", seq(email("usér@example.com"))],
     ["has a control character in a username", seq(otherName(FULCIO_USERNAME, utf8("user\u001b[2J!example.com")))],
+    ["has a DEL in a username", seq(otherName(FULCIO_USERNAME, utf8("user\u007f!example.com")))],
+    [
+      "has a control character of Latin-1 in a username",
+      seq(otherName(FULCIO_USERNAME, utf8("user\u009f!example.com"))),
+    ],
     ["has a username that is no UTF8String", seq(otherName(FULCIO_USERNAME, text(0x16, "user!example.com")))],
     ["has bytes after a username", seq(ctx(0, oid(FULCIO_USERNAME), ctx(0, utf8("user"), utf8("user"))))],
     ["has a field after the value of another name", seq(ctx(0, oid(FULCIO_USERNAME), ctx(0, utf8("user")), int(1)))],
