@@ -23,7 +23,9 @@ export function fetchFor(environment: Environment): Fetch {
   let proxied: Promise<Fetch> | undefined;
   return async (url, init) => {
     proxied ??= loadProxiedFetch(proxies);
-    return await (await proxied)(url, init);
+    return await (
+      await proxied
+    )(url, init);
   };
 }
 
@@ -31,11 +33,16 @@ function readVariable(environment: Environment, name: string): string {
   return environment[name] ?? environment[name.toUpperCase()] ?? "";
 }
 
-async function loadProxiedFetch(proxies: { readonly httpProxy: string; readonly httpsProxy: string; readonly noProxy: string }): Promise<Fetch> {
+async function loadProxiedFetch(proxies: {
+  readonly httpProxy: string;
+  readonly httpsProxy: string;
+  readonly noProxy: string;
+}): Promise<Fetch> {
   const { EnvHttpProxyAgent, fetch: undiciFetch } = await import("undici");
   for (const [name, url] of Object.entries({ HTTP_PROXY: proxies.httpProxy, HTTPS_PROXY: proxies.httpsProxy })) {
     // Said here, without the value, which may hold a password.
-    if (url !== "" && !/^https?:$/.test(URL.parse(url)?.protocol ?? "")) throw new InputError("URL_INVALID", `${name} is not the URL of a proxy`, { expected: "http://host:port" });
+    if (url !== "" && !/^https?:$/.test(URL.parse(url)?.protocol ?? ""))
+      throw new InputError("URL_INVALID", `${name} is not the URL of a proxy`, { expected: "http://host:port" });
   }
   const dispatcher = new EnvHttpProxyAgent(proxies);
   // undici's own Request and Response types differ from the global ones in name only.

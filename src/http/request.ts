@@ -124,10 +124,14 @@ class HttpRequest {
   /** Reads an answer, as far as it may be. */
   async *body(response: Response, maxBytes: number): AsyncGenerator<Uint8Array> {
     const tooLarge = (found: number): ServiceError =>
-      new ServiceError("HTTP_RESPONSE_TOO_LARGE", `${redactUrl(this.#url.href)} answered with more than was asked for`, {
-        expected: `at most ${maxBytes} bytes`,
-        found: `${found} bytes`,
-      });
+      new ServiceError(
+        "HTTP_RESPONSE_TOO_LARGE",
+        `${redactUrl(this.#url.href)} answered with more than was asked for`,
+        {
+          expected: `at most ${maxBytes} bytes`,
+          found: `${found} bytes`,
+        },
+      );
     const announced = announcedLength(response) ?? 0;
     if (announced > maxBytes) {
       await response.body?.cancel();
@@ -135,7 +139,7 @@ class HttpRequest {
     }
     let length = 0;
     try {
-      for await (const chunk of response.body ?? []) {
+      for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
         length += chunk.length;
         if (length > maxBytes) throw tooLarge(length);
         yield chunk;
@@ -155,7 +159,10 @@ class HttpRequest {
     }
     if (cause instanceof ServiceError) return cause;
     if (cause instanceof InputError) throw cause;
-    return new ServiceError("HTTP_REQUEST_FAILED", `could not reach ${url}: ${describeNetworkError(cause)}`, { retryable: true, cause });
+    return new ServiceError("HTTP_REQUEST_FAILED", `could not reach ${url}: ${describeNetworkError(cause)}`, {
+      retryable: true,
+      cause,
+    });
   }
 }
 
@@ -168,7 +175,9 @@ function parseHttpUrl(text: string): URL {
     throw new InputError("URL_INVALID", "URL is not an HTTP URL", { expected, found: url.protocol });
   }
   if (url.username + url.password !== "") {
-    throw new InputError("URL_INVALID", `URL of ${redactUrl(text)} holds credentials, which are not sent`, { expected });
+    throw new InputError("URL_INVALID", `URL of ${redactUrl(text)} holds credentials, which are not sent`, {
+      expected,
+    });
   }
   return url;
 }
@@ -190,7 +199,9 @@ function parseRedirect(location: string, from: URL): URL {
             ? "to a link-local address"
             : undefined;
   if (to !== null && problem === undefined) return to;
-  throw new ServiceError("HTTP_REQUEST_FAILED", `${redactUrl(from.href)} redirects ${problem ?? ""}`, { found: to === null ? undefined : redactUrl(to.href) });
+  throw new ServiceError("HTTP_REQUEST_FAILED", `${redactUrl(from.href)} redirects ${problem ?? ""}`, {
+    found: to === null ? undefined : redactUrl(to.href),
+  });
 }
 
 /** The length in the header, unless that is of something compressed. */

@@ -6,7 +6,7 @@
  */
 
 import { createHash, randomBytes } from "node:crypto";
-import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -61,7 +61,7 @@ export function createFolderCache(folder: string): Cache {
       const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
       try {
         mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
-        writeThrough(temporary, bytes);
+        writeFileSync(temporary, bytes, { mode: 0o600, flag: "wx" });
         renameSync(temporary, path); // other processes see the old file or the new one, never a part
       } catch (cause) {
         removeQuietly(temporary);
@@ -75,7 +75,11 @@ export function createFolderCache(folder: string): Cache {
       try {
         rmSync(pathOf(name), { recursive: true, force: true });
       } catch (cause) {
-        throw new StorageError("WRITE_FAILED", `could not remove ${pathOf(name)} from the TUF cache: ${codeOf(cause)}`, { cause });
+        throw new StorageError(
+          "WRITE_FAILED",
+          `could not remove ${pathOf(name)} from the TUF cache: ${codeOf(cause)}`,
+          { cause },
+        );
       }
     },
   };
@@ -128,16 +132,6 @@ function removeQuietly(path: string): void {
   }
 }
 
-function writeThrough(path: string, bytes: Uint8Array): void {
-  const file = openSync(path, "wx", 0o600);
-  try {
-    writeFileSync(file, bytes);
-    fsyncSync(file); // otherwise a machine that goes down could leave an empty file under the final name
-  } finally {
-    closeSync(file);
-  }
-}
-
 const MAX_SEGMENT_LENGTH = 200;
 
 /**
@@ -149,7 +143,10 @@ export function encodeSegment(name: string): string {
     found.length === 1 ? percent(found) : found,
   );
   // Windows keeps the names of its devices for itself, with any extension.
-  const usable = encoded.replace(/^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/, (device) => percent(device.slice(0, 1)) + device.slice(1));
+  const usable = encoded.replace(
+    /^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/,
+    (device) => percent(device.slice(0, 1)) + device.slice(1),
+  );
   if (usable.length > MAX_SEGMENT_LENGTH) return `%${createHash("sha256").update(name).digest("hex")}`;
   return usable === "" ? "%" : usable;
 }

@@ -138,7 +138,11 @@ function versionOf(metadata: Uint8Array | undefined): number {
 export function readField(file: Uint8Array | undefined, ...path: readonly string[]): unknown {
   if (file === undefined) return undefined;
   try {
-    let value: unknown = parseJson(file, { what: "cached file", code: "JSON_MALFORMED", maxBytes: MAX_TUF_METADATA_BYTES });
+    let value: unknown = parseJson(file, {
+      what: "cached file",
+      code: "JSON_MALFORMED",
+      maxBytes: MAX_TUF_METADATA_BYTES,
+    });
     for (const field of path) {
       if (typeof value !== "object" || value === null || !Object.hasOwn(value, field)) return undefined;
       value = (value as Readonly<Record<string, unknown>>)[field];

@@ -20,9 +20,12 @@ export interface Delegation {
  */
 export function delegationsFor(delegations: Targets["delegations"], target: string): readonly Delegation[] {
   const { roles, succinctRoles } = delegations ?? {};
-  if (roles === undefined) return succinctRoles === undefined ? [] : [{ role: succinctRoles.getRoleForTarget(target), terminating: true }];
+  if (roles === undefined)
+    return succinctRoles === undefined ? [] : [{ role: succinctRoles.getRoleForTarget(target), terminating: true }];
   return Object.values(roles)
-    .filter((role) => role.paths?.some((pattern) => matchesPathPattern(target, pattern)) ?? role.isDelegatedPath(target))
+    .filter(
+      (role) => role.paths?.some((pattern) => matchesPathPattern(target, pattern)) ?? role.isDelegatedPath(target),
+    )
     .map(({ name, terminating }) => ({ role: name, terminating }));
 }
 
@@ -35,15 +38,17 @@ export function delegationsFor(delegations: Targets["delegations"], target: stri
 export function matchesPathPattern(path: string, pattern: string): boolean {
   const segments = path.split("/");
   const patterns = pattern.split("/");
-  return segments.length === patterns.length && patterns.every((part, index) => matchesSegment(segments[index] ?? "", part));
+  return (
+    segments.length === patterns.length && patterns.every((part, index) => matchesSegment(segments[index] ?? "", part))
+  );
 }
 
 /** Is one place of a pattern: a test of one character, or any number of characters. */
 type Piece = "*" | ((character: string) => boolean);
 
 function matchesSegment(text: string, pattern: string): boolean {
-  const pieces = parsePattern([...pattern]);
-  const characters = [...text];
+  const pieces = parsePattern(Array.from(pattern));
+  const characters = Array.from(text);
   let at = 0;
   let piece = 0;
   // Where to go on when a try fails: only the last star can still be made longer.

@@ -16,7 +16,14 @@ import type { TrustSource } from "../trust/trust-source.ts";
 import { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
 import { createFolderCache, createMemoryCache, defaultCacheFolder, mirrorFolderName, type Cache } from "./cache.ts";
 import { readField } from "./cached-files.ts";
-import { instanceOfMirror, loadEmbeddedTrust, MIRRORS, rootMissing, type EmbeddedTrust, type InstanceName } from "./instances.ts";
+import {
+  instanceOfMirror,
+  loadEmbeddedTrust,
+  MIRRORS,
+  rootMissing,
+  type EmbeddedTrust,
+  type InstanceName,
+} from "./instances.ts";
 import { TufClient } from "./tuf-client.ts";
 import type { Download } from "./updater.ts";
 
@@ -54,7 +61,11 @@ export interface LoadedTrust {
 /** The name of the trusted root among the targets of a Sigstore TUF repository. */
 export const TRUSTED_ROOT_TARGET = "trusted_root.json";
 const REMOTE_FILE = "remote.json";
-const NOTHING_CACHED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["TUF_ROOT_MISSING", "TUF_METADATA_MISSING", "TUF_TARGET_NOT_FOUND"]);
+const NOTHING_CACHED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "TUF_ROOT_MISSING",
+  "TUF_METADATA_MISSING",
+  "TUF_TARGET_NOT_FOUND",
+]);
 const NO_CACHE_FOLDER = "there is no home folder to keep a TUF cache in";
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -68,7 +79,10 @@ export async function loadTrust(options: LoadTrustOptions = {}): Promise<LoadedT
   const chosen = await chooseMirror(options, now);
   try {
     const { notices, ...trust } = await readTrust(await openClient(chosen, options, now));
-    return { ...trust, notices: chosen.lastsOnlyForThisRun ? [`${NO_CACHE_FOLDER}; TUF_ROOT names one`, ...notices] : notices };
+    return {
+      ...trust,
+      notices: chosen.lastsOnlyForThisRun ? [`${NO_CACHE_FOLDER}; TUF_ROOT names one`, ...notices] : notices,
+    };
   } catch (error) {
     // Embedded trust stands in for its own instance alone, and only where there is nothing better.
     const nothingCached = error instanceof TrustError && NOTHING_CACHED.has(error.code);
@@ -77,7 +91,9 @@ export async function loadTrust(options: LoadTrustOptions = {}): Promise<LoadedT
     return {
       trustedRoot: parseTrustedRoot(trustedRoot),
       source,
-      notices: [`offline: using the trusted root of ${source.instance} that was embedded ${describeAge(source.publishedAt, now)}`],
+      notices: [
+        `offline: using the trusted root of ${source.instance} that was embedded ${describeAge(source.publishedAt, now)}`,
+      ],
     };
   }
 }
@@ -102,7 +118,8 @@ export async function initializeTrust(options: LoadTrustOptions): Promise<Loaded
   const chosen = await chooseMirror({ ...options, instance: options.instance ?? "production" }, now);
   const { mirror, root, cache } = chosen;
   if (root === undefined) throw rootMissing(mirror);
-  if (chosen.lastsOnlyForThisRun) throw new StorageError("WRITE_FAILED", NO_CACHE_FOLDER, { remedy: "name a folder with TUF_ROOT" });
+  if (chosen.lastsOnlyForThisRun)
+    throw new StorageError("WRITE_FAILED", NO_CACHE_FOLDER, { remedy: "name a folder with TUF_ROOT" });
   // The new trust is proven in memory first: what was there stays until it is.
   const files = new Map<string, Uint8Array>();
   const client = await openClient({ ...chosen, cache: createMemoryCache(files) }, { ...options, offline: false }, now);
@@ -116,10 +133,16 @@ export async function initializeTrust(options: LoadTrustOptions): Promise<Loaded
 }
 
 /** Makes a download function for `https:`, `http:` and `file:` URLs. */
-export function createDownload(options: Pick<LoadTrustOptions, "fetch" | "offline" | "signal" | "timeoutMs" | "environment">): Download {
-  const fetch = options.offline === true ? offlineFetch : (options.fetch ?? fetchFor(options.environment ?? process.env));
+export function createDownload(
+  options: Pick<LoadTrustOptions, "fetch" | "offline" | "signal" | "timeoutMs" | "environment">,
+): Download {
+  const fetch =
+    options.offline === true ? offlineFetch : (options.fetch ?? fetchFor(options.environment ?? process.env));
   const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  return async (url, maxBytes) => (url.startsWith("file:") ? await readFileUrl(url, maxBytes) : await fetchBytes(url, maxBytes, { fetch, signal, timeoutMs }));
+  return async (url, maxBytes) =>
+    url.startsWith("file:")
+      ? await readFileUrl(url, maxBytes)
+      : await fetchBytes(url, maxBytes, { fetch, signal, timeoutMs });
 }
 
 async function readFileUrl(url: string, maxBytes: number): Promise<Uint8Array> {
@@ -133,10 +156,15 @@ async function readFileUrl(url: string, maxBytes: number): Promise<Uint8Array> {
     }
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    throw new ServiceError("HTTP_REQUEST_FAILED", `could not read ${url}`, { status: code === "ENOENT" ? 404 : undefined, cause });
+    throw new ServiceError("HTTP_REQUEST_FAILED", `could not read ${url}`, {
+      status: code === "ENOENT" ? 404 : undefined,
+      cause,
+    });
   }
   if (length <= maxBytes) return concatBytes(...chunks);
-  throw new ServiceError("HTTP_RESPONSE_TOO_LARGE", `${url} is larger than was asked for`, { expected: `at most ${maxBytes} bytes` });
+  throw new ServiceError("HTTP_RESPONSE_TOO_LARGE", `${url} is larger than was asked for`, {
+    expected: `at most ${maxBytes} bytes`,
+  });
 }
 
 interface ChosenMirror {
@@ -149,25 +177,45 @@ interface ChosenMirror {
   readonly lastsOnlyForThisRun: boolean;
 }
 
-async function openClient({ mirror, root, cache }: ChosenMirror, options: LoadTrustOptions, now: Date): Promise<TufClient> {
+async function openClient(
+  { mirror, root, cache }: ChosenMirror,
+  options: LoadTrustOptions,
+  now: Date,
+): Promise<TufClient> {
   const { offline, maxAgeMs } = options;
-  return await TufClient.open({ mirror, root, cache, folder: mirrorFolderName(mirror), download: createDownload(options), now, offline, maxAgeMs });
+  return await TufClient.open({
+    mirror,
+    root,
+    cache,
+    folder: mirrorFolderName(mirror),
+    download: createDownload(options),
+    now,
+    offline,
+    maxAgeMs,
+  });
 }
 
 async function readTrust(client: TufClient): Promise<LoadedTrust> {
   const trustedRoot = parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET));
   const { source } = client;
-  const aged = source.expired ? [`trust of ${source.mirror} expired ${source.expires.toISOString()}; it is used because work is offline`] : [];
+  const aged = source.expired
+    ? [`trust of ${source.mirror} expired ${source.expires.toISOString()}; it is used because work is offline`]
+    : [];
   return { trustedRoot, source, notices: [...client.notices, ...aged] };
 }
 
 async function chooseMirror(options: LoadTrustOptions, now: Date): Promise<ChosenMirror> {
   const folder = options.cache === undefined ? defaultCacheFolder(options.environment ?? process.env) : undefined;
   const cache = options.cache ?? (folder === undefined ? createMemoryCache() : createFolderCache(folder));
-  const mirror = options.mirror ?? (options.instance === undefined ? (readRemote(cache) ?? MIRRORS.production) : MIRRORS[options.instance]);
+  const mirror =
+    options.mirror ??
+    (options.instance === undefined ? (readRemote(cache) ?? MIRRORS.production) : MIRRORS[options.instance]);
   checkMirror(mirror);
   const instance = instanceOfMirror(mirror);
-  const embedded = options.root !== undefined || instance === undefined || instance === "github" ? undefined : await loadEmbeddedTrust(instance, now);
+  const embedded =
+    options.root !== undefined || instance === undefined || instance === "github"
+      ? undefined
+      : await loadEmbeddedTrust(instance, now);
   const lastsOnlyForThisRun = options.cache === undefined && folder === undefined;
   return { mirror, root: options.root ?? embedded?.root, embedded, cache, lastsOnlyForThisRun };
 }
@@ -180,7 +228,9 @@ function checkMirror(mirror: string): void {
   }
   // File names are put after it, and its name goes into messages and into the cache.
   if (url.username + url.password + url.search + url.hash !== "") {
-    throw new InputError("URL_INVALID", "the URL of a TUF mirror cannot hold credentials, a query or a fragment", { expected });
+    throw new InputError("URL_INVALID", "the URL of a TUF mirror cannot hold credentials, a query or a fragment", {
+      expected,
+    });
   }
 }
 
@@ -190,7 +240,9 @@ function readRemote(cache: Cache): string | undefined {
   if (bytes === undefined) return undefined;
   const mirror = readField(bytes, "mirror");
   if (typeof mirror === "string") return mirror;
-  throw new TrustError("TUF_METADATA_INVALID", `${REMOTE_FILE} of the TUF cache ${cache.description} names no mirror`, { remedy: "run `cosign-ts initialize`" });
+  throw new TrustError("TUF_METADATA_INVALID", `${REMOTE_FILE} of the TUF cache ${cache.description} names no mirror`, {
+    remedy: "run `cosign-ts initialize`",
+  });
 }
 
 function describeAge(publishedAt: Date, now: Date): string {

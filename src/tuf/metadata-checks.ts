@@ -78,15 +78,11 @@ function tryIdentifyKey(key: JsonObjectReader): string | undefined {
   try {
     const parts = { keyType: key.required("keytype").string(), scheme: key.required("scheme").string() };
     const keyVal = key.required("keyval").object().required("public").string();
-    const { kty, crv, x, y, n, e } = getPublicKeyObject({ ...parts, keyVal }).export({ format: "jwk" });
+    const { kty, crv, x, y, n, e } = getPublicKey({ ...parts, keyVal }).key.export({ format: "jwk" });
     return JSON.stringify([kty, crv, x, y, n, e]);
   } catch {
     return undefined;
   }
-}
-
-function getPublicKeyObject(key: Parameters<typeof getPublicKey>[0]): import("node:crypto").KeyObject {
-  return getPublicKey(key).key as import("node:crypto").KeyObject;
 }
 
 function checkWhole(reader: JsonReader, least: number): void {

@@ -11,6 +11,7 @@ import { MAX_TUF_TARGET_BYTES } from "../limits.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
 import type { Cache } from "./cache.ts";
 import { CachedFiles } from "./cached-files.ts";
+import type * as Updater from "./updater.ts";
 import type { Download, RepositoryOptions, VerifiedRepository } from "./updater.ts";
 
 /** How long a refresh is good for, unless the metadata ends earlier: one day. */
@@ -47,13 +48,26 @@ export class TufClient {
   readonly #files: CachedFiles;
   readonly #options: TufClientOptions;
 
-  private constructor(repository: VerifiedRepository, files: CachedFiles, options: TufClientOptions, refreshedAt: Date, fromCache: boolean) {
+  private constructor(
+    repository: VerifiedRepository,
+    files: CachedFiles,
+    options: TufClientOptions,
+    refreshedAt: Date,
+    fromCache: boolean,
+  ) {
     this.#repository = repository;
     this.#files = files;
     this.#options = options;
     this.notices = files.notices;
     const { expires } = repository;
-    this.source = { kind: "tuf", mirror: options.mirror, refreshedAt, fromCache, expires, expired: options.now >= expires };
+    this.source = {
+      kind: "tuf",
+      mirror: options.mirror,
+      refreshedAt,
+      fromCache,
+      expires,
+      expired: options.now >= expires,
+    };
   }
 
   /**
@@ -88,7 +102,9 @@ export class TufClient {
       try {
         const client = await fromCache(now);
         const { source } = client;
-        files.notices.push(`could not refresh the metadata of ${source.mirror} (${failure.message}); using that of ${source.refreshedAt.toISOString()}`);
+        files.notices.push(
+          `could not refresh the metadata of ${source.mirror} (${failure.message}); using that of ${source.refreshedAt.toISOString()}`,
+        );
         return client;
       } catch (problem) {
         throw problem instanceof TrustError ? unusable(failure, problem) : problem;
@@ -119,7 +135,8 @@ export class TufClient {
   async target(name: string): Promise<Uint8Array> {
     const quoted = JSON.stringify(name);
     const found = name.isWellFormed() ? await this.#find(name) : undefined;
-    if (found === undefined) throw new TrustError("TUF_TARGET_NOT_FOUND", `repository ${this.source.mirror} has no target ${quoted}`);
+    if (found === undefined)
+      throw new TrustError("TUF_TARGET_NOT_FOUND", `repository ${this.source.mirror} has no target ${quoted}`);
     const { verifyTarget } = await loadUpdater();
     const cached = this.#files.readTarget(name);
     if (cached !== undefined) {
@@ -147,7 +164,8 @@ export class TufClient {
     try {
       return await this.#repository.find(name);
     } catch (error) {
-      if (error instanceof ServiceError) throw this.#options.offline === true ? this.#notCached(name) : notFetched(name, error);
+      if (error instanceof ServiceError)
+        throw this.#options.offline === true ? this.#notCached(name) : notFetched(name, error);
       throw error;
     } finally {
       this.#files.flush();
@@ -157,7 +175,10 @@ export class TufClient {
   async #fetch(name: string, { hashes, length }: TargetFile): Promise<Uint8Array> {
     const segments = name.split("/");
     if (segments.some((segment) => segment === "." || segment === "..")) {
-      throw new TrustError("TUF_TARGET_INVALID", `target ${JSON.stringify(name)} has a name that leads out of its folder`);
+      throw new TrustError(
+        "TUF_TARGET_INVALID",
+        `target ${JSON.stringify(name)} has a name that leads out of its folder`,
+      );
     }
     if (this.#repository.consistentSnapshot) {
       const [hash = ""] = Object.values(hashes);
@@ -169,45 +190,69 @@ export class TufClient {
     } catch (cause) {
       if (!(cause instanceof ServiceError)) throw cause;
       if (cause.code !== "HTTP_RESPONSE_TOO_LARGE") throw notFetched(name, cause);
-      throw new TrustError("TUF_TARGET_INVALID", `target ${JSON.stringify(name)} is longer than the metadata says`, { expected: `${length} bytes`, cause });
+      throw new TrustError("TUF_TARGET_INVALID", `target ${JSON.stringify(name)} is longer than the metadata says`, {
+        expected: `${length} bytes`,
+        cause,
+      });
     }
   }
 
   #notCached(name: string): TrustError {
-    return new TrustError("TUF_TARGET_NOT_FOUND", `target ${JSON.stringify(name)} is not in the cache ${this.#files.description}`, {
-      remedy: "work online once",
-    });
+    return new TrustError(
+      "TUF_TARGET_NOT_FOUND",
+      `target ${JSON.stringify(name)} is not in the cache ${this.#files.description}`,
+      {
+        remedy: "work online once",
+      },
+    );
   }
 }
 
 /** `tuf-js` is loaded by those who use it: a trusted root from a file needs none of it. */
-function loadUpdater(): Promise<typeof import("./updater.ts")> {
+function loadUpdater(): Promise<typeof Updater> {
   return import("./updater.ts");
 }
 
-async function openRepository(files: CachedFiles, options: TufClientOptions, how: Pick<RepositoryOptions, "now" | "mode">): Promise<VerifiedRepository> {
+async function openRepository(
+  files: CachedFiles,
+  options: TufClientOptions,
+  how: Pick<RepositoryOptions, "now" | "mode">,
+): Promise<VerifiedRepository> {
   const updater = await loadUpdater();
   const download: Download = options.offline === true ? refuse : options.download;
   return await updater.openRepository({ metadataUrl: trimSlashes(options.mirror), store: files, download, ...how });
 }
 
 function refuse(): Promise<never> {
-  return Promise.reject(new ServiceError("OFFLINE", "a file was needed that the cache does not hold, but work is offline"));
+  return Promise.reject(
+    new ServiceError("OFFLINE", "a file was needed that the cache does not hold, but work is offline"),
+  );
 }
 
 function notFetched(name: string, cause: ServiceError): TrustError {
-  return new TrustError("TUF_REFRESH_FAILED", `could not fetch the target ${JSON.stringify(name)}: ${cause.message}`, { cause });
+  return new TrustError("TUF_REFRESH_FAILED", `could not fetch the target ${JSON.stringify(name)}: ${cause.message}`, {
+    cause,
+  });
 }
 
 /** Says why neither the repository nor the cache could be used. */
 function unusable(failure: ServiceError, problem: TrustError): TrustError {
   const expired = problem.code === "TUF_METADATA_EXPIRED";
-  const cache = expired ? "; the cached metadata has expired" : problem.code === "TUF_METADATA_MISSING" ? "" : `; the cache cannot be used: ${problem.message}`;
-  return new TrustError(expired ? "TUF_CACHE_EXPIRED" : "TUF_REFRESH_FAILED", `could not refresh TUF metadata: ${failure.message}${cache}`, {
-    found: problem.found,
-    remedy: "check the network and the mirror's address, give a trusted root file, or use --offline to accept cached or embedded trust",
-    cause: failure,
-  });
+  const cache = expired
+    ? "; the cached metadata has expired"
+    : problem.code === "TUF_METADATA_MISSING"
+      ? ""
+      : `; the cache cannot be used: ${problem.message}`;
+  return new TrustError(
+    expired ? "TUF_CACHE_EXPIRED" : "TUF_REFRESH_FAILED",
+    `could not refresh TUF metadata: ${failure.message}${cache}`,
+    {
+      found: problem.found,
+      remedy:
+        "check the network and the mirror's address, give a trusted root file, or use --offline to accept cached or embedded trust",
+      cause: failure,
+    },
+  );
 }
 
 function trimSlashes(url: string): string {

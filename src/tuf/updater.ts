@@ -92,11 +92,16 @@ export async function openRepository(options: RepositoryOptions): Promise<Verifi
 export async function verifyTarget(target: TargetFile, bytes: Uint8Array): Promise<void> {
   const invalid = (problem: string, cause?: unknown): TrustError =>
     new TrustError("TUF_TARGET_INVALID", `target ${JSON.stringify(target.path)} ${problem}`, {
-      expected: `${target.length} bytes, ${Object.entries(target.hashes).map(([name, value]) => `${name}:${value}`).join(", ") || "a hash"}`,
+      expected: `${target.length} bytes, ${
+        Object.entries(target.hashes)
+          .map(([name, value]) => `${name}:${value}`)
+          .join(", ") || "a hash"
+      }`,
       found: `${bytes.length} bytes`,
       cause,
     });
-  if (!["sha256", "sha384", "sha512"].some((name) => Object.hasOwn(target.hashes, name))) throw invalid("has no hash that would prove it");
+  if (!["sha256", "sha384", "sha512"].some((name) => Object.hasOwn(target.hashes, name)))
+    throw invalid("has no hash that would prove it");
   try {
     await target.verify(Readable.from([Buffer.from(bytes)]));
   } catch (cause) {
@@ -123,7 +128,11 @@ class Repository implements VerifiedRepository {
     const { store } = options;
     const bytes = store.load("root");
     if (bytes === undefined) throw rootMissing(options.metadataUrl);
-    this.#stored = { timestamp: store.load("timestamp"), snapshot: store.load("snapshot"), targets: store.load("targets") };
+    this.#stored = {
+      timestamp: store.load("timestamp"),
+      snapshot: store.load("snapshot"),
+      targets: store.load("targets"),
+    };
     this.#trusted = accept("root", bytes, (root) => new TrustedMetadataStore(root));
     (this.#trusted as unknown as PrivateParts).referenceTime = options.now;
   }
@@ -134,7 +143,9 @@ class Repository implements VerifiedRepository {
 
   get expires(): Date {
     const { root, timestamp, snapshot, targets } = this.#trusted;
-    const ends = [root, timestamp, snapshot, targets].map((metadata) => (metadata === undefined ? Number.NaN : Date.parse(metadata.signed.expires)));
+    const ends = [root, timestamp, snapshot, targets].map((metadata) =>
+      metadata === undefined ? Number.NaN : Date.parse(metadata.signed.expires),
+    );
     return new Date(Math.min(...ends));
   }
 
@@ -163,10 +174,14 @@ class Repository implements VerifiedRepository {
       if (bytes === undefined) {
         if (problem === undefined) break;
         // Otherwise a damaged cache would let a repository go back to keys that were replaced.
-        throw new TrustError("TUF_ROLLBACK", `root version ${version} was seen before, but the repository no longer has it`, {
-          remedy: "check the mirror; if it began anew, run `cosign-ts initialize` with its root.json",
-          cause: problem,
-        });
+        throw new TrustError(
+          "TUF_ROLLBACK",
+          `root version ${version} was seen before, but the repository no longer has it`,
+          {
+            remedy: "check the mirror; if it began anew, run `cosign-ts initialize` with its root.json",
+            cause: problem,
+          },
+        );
       }
       accept("root", bytes, update);
       store.keep("root", version, bytes); // §5.3.8: before its expiry matters
@@ -237,7 +252,10 @@ class Repository implements VerifiedRepository {
       const { role, delegator } = next;
       if (visited.has(role)) continue; // §5.6.7.1
       if (visited.size === MAX_TUF_VISITED_ROLES) {
-        throw new TrustError("TUF_TARGET_NOT_FOUND", `target ${JSON.stringify(name)} was not found in ${visited.size} roles, and more are not searched`);
+        throw new TrustError(
+          "TUF_TARGET_NOT_FOUND",
+          `target ${JSON.stringify(name)} was not found in ${visited.size} roles, and more are not searched`,
+        );
       }
       visited.add(role);
       const { targets, delegations } = (await this.updateTargets(role, delegator)).signed;
@@ -255,9 +273,13 @@ class Repository implements VerifiedRepository {
   #useStored(role: string, update: (bytes: Buffer) => unknown): TrustError | undefined {
     const bytes = Object.hasOwn(this.#stored, role) ? this.#stored[role] : this.#options.store.load(role);
     if (bytes !== undefined) return tryAccept(role, bytes, update);
-    return new TrustError("TUF_METADATA_MISSING", `the cache holds no ${JSON.stringify(role)} metadata of ${this.#options.metadataUrl}`, {
-      remedy: "work online once, or give a trusted root file",
-    });
+    return new TrustError(
+      "TUF_METADATA_MISSING",
+      `the cache holds no ${JSON.stringify(role)} metadata of ${this.#options.metadataUrl}`,
+      {
+        remedy: "work online once, or give a trusted root file",
+      },
+    );
   }
 
   #fileName(role: string, version: number): string {
@@ -271,7 +293,8 @@ class Repository implements VerifiedRepository {
       return await download(`${metadataUrl}/${name}`, Math.min(maxBytes, MAX_TUF_METADATA_BYTES));
     } catch (error) {
       // The repository did answer, so no cache may stand in for it.
-      if (error instanceof ServiceError && error.code === "HTTP_RESPONSE_TOO_LARGE") throw invalid(error.message, error);
+      if (error instanceof ServiceError && error.code === "HTTP_RESPONSE_TOO_LARGE")
+        throw invalid(error.message, error);
       throw error;
     }
   }
@@ -312,11 +335,18 @@ function guard<T>(role: string, step: () => T): T {
     const what = `${JSON.stringify(role)} metadata is not acceptable: ${message}`;
     if (error instanceof ExpiredMetadataError) throw expired(role, undefined, error);
     if (error instanceof UnsignedMetadataError) {
-      throw new TrustError("TUF_THRESHOLD_NOT_MET", what, { remedy: "check that the root is the one of this repository", cause: error });
+      throw new TrustError("TUF_THRESHOLD_NOT_MET", what, {
+        remedy: "check that the root is the one of this repository",
+        cause: error,
+      });
     }
     // A version below what was seen is a rollback; any other that is not the announced one is a mix of two states.
     const [, wanted = 0, got = 0] = /Expected version (\d+), got (\d+)/.exec(message) ?? [];
-    if (error instanceof BadVersionError ? /less than/.test(message) || Number(got) < Number(wanted) : message.startsWith("Missing file")) {
+    if (
+      error instanceof BadVersionError
+        ? /less than/.test(message) || Number(got) < Number(wanted)
+        : message.startsWith("Missing file")
+    ) {
       const remedy = "the repository or a mirror serves older metadata than was seen before";
       throw new TrustError("TUF_ROLLBACK", what, { remedy, cause: error });
     }
@@ -333,5 +363,8 @@ function expired(role: string, expires: string | undefined, cause?: unknown): Tr
 }
 
 function invalid(problem: string, cause?: unknown): TrustError {
-  return new TrustError("TUF_METADATA_INVALID", problem, { remedy: "check that the mirror's address is that of a TUF repository", cause });
+  return new TrustError("TUF_METADATA_INVALID", problem, {
+    remedy: "check that the mirror's address is that of a TUF repository",
+    cause,
+  });
 }

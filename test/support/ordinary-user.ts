@@ -16,7 +16,12 @@ const become = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
  */
 export function runAsOrdinaryUser(script: string, environment: Readonly<Record<string, string>> = {}): unknown {
   const source = `const load = (path) => import(${JSON.stringify(`${pathToFileURL(projectDir).href}/`)} + path);\n${script}`;
-  const options = { encoding: "utf8", env: { PATH: process.env["PATH"], ...environment }, cwd: "/", ...become } as const;
+  const options = {
+    encoding: "utf8",
+    env: { PATH: process.env["PATH"], ...environment },
+    cwd: "/",
+    ...become,
+  } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", source], options);
   if (status !== 0) throw new Error(`exit status ${String(status)}: ${stderr}`);
   return JSON.parse(stdout) as unknown;
@@ -33,7 +38,10 @@ export function makeOpenFolder(): string {
 export const canRunAsOrdinaryUser: boolean = ((): boolean => {
   if (process.platform === "win32") return false;
   try {
-    return runAsOrdinaryUser('const { MAX_DER_DEPTH } = await load("src/limits.ts"); console.log(MAX_DER_DEPTH > 0);') === true;
+    return (
+      runAsOrdinaryUser('const { MAX_DER_DEPTH } = await load("src/limits.ts"); console.log(MAX_DER_DEPTH > 0);') ===
+      true
+    );
   } catch {
     return false;
   }

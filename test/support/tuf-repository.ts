@@ -1,4 +1,5 @@
 import { createHash, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -54,7 +55,11 @@ interface MetaJson extends Signed {
 }
 interface TargetsJson extends Signed {
   targets: Record<string, TargetJson>;
-  delegations?: { keys: Record<string, KeyJson>; roles?: DelegatedRoleJson[]; succinct_roles?: RoleJson & { bit_length: number; name_prefix: string } };
+  delegations?: {
+    keys: Record<string, KeyJson>;
+    roles?: DelegatedRoleJson[];
+    succinct_roles?: RoleJson & { bit_length: number; name_prefix: string };
+  };
 }
 interface MetadataJson {
   signed: Record<string, unknown>;
@@ -77,7 +82,7 @@ export function createKey(kind: KeyKind = "ed25519"): TestKey {
   const value =
     kind === "ed25519"
       ? Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url").toString("hex")
-      : (publicKey.export({ type: "spki", format: "pem" }) as string);
+      : publicKey.export({ type: "spki", format: "pem" });
   const json = { keytype, scheme: kind, keyval: { public: value } };
   const hash = kind === "ed25519" ? undefined : kind.endsWith("384") ? "sha384" : "sha256";
   const padding = kind === "rsassa-pss-sha256" ? { padding: 6, saltLength: 32 } : {};
@@ -224,7 +229,14 @@ export class TufRepository {
     delegator.delegations ??= { keys: {}, roles: [] };
     for (const key of keys) delegator.delegations.keys[key.id] = key.json;
     const which = options.path_hash_prefixes === undefined ? { paths: ["*"] } : {};
-    delegator.delegations.roles?.push({ name: to, keyids: keys.map(({ id }) => id), threshold: 1, terminating: false, ...which, ...options });
+    delegator.delegations.roles?.push({
+      name: to,
+      keyids: keys.map(({ id }) => id),
+      threshold: 1,
+      terminating: false,
+      ...which,
+      ...options,
+    });
   }
 
   /** Reads from the repository without a network. */
@@ -232,7 +244,8 @@ export class TufRepository {
     const name = url.replace(/^https?:\/\/[^/]+\//, "");
     this.requests.push(name);
     const bytes = this.files.get(name);
-    if (bytes === undefined) return Promise.reject(new ServiceError("HTTP_STATUS_UNEXPECTED", "status 404", { status: 404 }));
+    if (bytes === undefined)
+      return Promise.reject(new ServiceError("HTTP_STATUS_UNEXPECTED", "status 404", { status: 404 }));
     if (bytes.length > maxBytes) return Promise.reject(new ServiceError("HTTP_RESPONSE_TOO_LARGE", "too large"));
     return Promise.resolve(bytes);
   };
@@ -246,13 +259,15 @@ export class TufRepository {
       response.writeHead(bytes === undefined ? 404 : 200);
       response.end(bytes);
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     return {
       url,
       close: async () => {
         server.closeAllConnections();
-        await new Promise((resolve) => server.close(resolve));
+        server.close();
+        await once(server, "close");
       },
     };
   }

@@ -1,11 +1,28 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { StorageError } from "../../src/errors.ts";
-import { createFolderCache, createMemoryCache, defaultCacheFolder, encodeSegment, mirrorFolderName } from "../../src/tuf/cache.ts";
+import {
+  createFolderCache,
+  createMemoryCache,
+  defaultCacheFolder,
+  encodeSegment,
+  mirrorFolderName,
+} from "../../src/tuf/cache.ts";
 import { canRunAsOrdinaryUser, makeOpenFolder, runAsOrdinaryUser } from "../support/ordinary-user.ts";
 
 let folder: string;
@@ -28,7 +45,8 @@ describe("createFolderCache", () => {
     expect(cache.read("mirror/root.json")).toEqual(Buffer.from([1]));
     const path = join(folder, "made", "when needed", "mirror");
     expect(readdirSync(path)).toEqual(["root.json"]);
-    if (process.platform !== "win32") expect([statSync(path).mode & 0o777, statSync(join(path, "root.json")).mode & 0o777]).toEqual([0o700, 0o600]);
+    if (process.platform !== "win32")
+      expect([statSync(path).mode & 0o777, statSync(join(path, "root.json")).mode & 0o777]).toEqual([0o700, 0o600]);
     cache.remove("mirror");
     expect(cache.read("mirror/root.json")).toBeUndefined();
     cache.remove("mirror"); // what is not there need not be removed
@@ -39,7 +57,9 @@ describe("createFolderCache", () => {
     writeFileSync(file, "");
     const cache = createFolderCache(file);
     expect(cache.read("root.json")).toBeUndefined();
-    expect(() => cache.write("root.json", BYTES)).toThrow(expect.objectContaining({ code: "WRITE_FAILED", remedy: expect.stringContaining("TUF_ROOT") as unknown }));
+    expect(() => cache.write("root.json", BYTES)).toThrow(
+      expect.objectContaining({ code: "WRITE_FAILED", remedy: expect.stringContaining("TUF_ROOT") as unknown }),
+    );
   });
 
   test("leaves the old file and no other when writing fails", () => {
@@ -59,7 +79,11 @@ describe("createFolderCache", () => {
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(StorageError);
-      expect(error).toMatchObject({ code: "CACHE_UNREADABLE", message: expect.stringContaining(path) as unknown, remedy: expect.stringContaining("TUF_ROOT") as unknown });
+      expect(error).toMatchObject({
+        code: "CACHE_UNREADABLE",
+        message: expect.stringContaining(path) as unknown,
+        remedy: expect.stringContaining("TUF_ROOT") as unknown,
+      });
       expect((error as Error).message).not.toContain("\n");
     }
   });
@@ -85,16 +109,59 @@ describe("createMemoryCache", () => {
     const cache = createMemoryCache();
     for (const name of ["a/x", "a/y", "ab/x", "a.json"]) cache.write(name, BYTES);
     cache.remove("a");
-    expect(["a/x", "a/y", "ab/x", "a.json"].map((name) => cache.read(name) !== undefined)).toEqual([false, false, true, true]);
+    expect(["a/x", "a/y", "ab/x", "a.json"].map((name) => cache.read(name) !== undefined)).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
   });
 });
 
 describe("encodeSegment", () => {
-  test.for(["timestamp", "registry.npmjs.org", "trusted_root.json", "signing_config.v0.2.json", "a-b_c.d"])("leaves %s as cosign writes it", (name) => {
-    expect(encodeSegment(name)).toBe(name);
-  });
+  test.for(["timestamp", "registry.npmjs.org", "trusted_root.json", "signing_config.v0.2.json", "a-b_c.d"])(
+    "leaves %s as cosign writes it",
+    (name) => {
+      expect(encodeSegment(name)).toBe(name);
+    },
+  );
 
-  const NAMES = ["", ".", "..", "...", ".hidden", "a.", "a ", "/a", "../a", "a/../../b", "a\\b", "..\\a", "C:\\a", "C:a", "\\\\host\\a", "con", "CON", "con.txt", "nul", "com1", "lpt9.x", "aux.", "%2e%2e", "%", "a\0b", "a\nb", "*?<>|\"':", "~", "ü", "\u202E", "Timestamp", "TIMESTAMP", "a".repeat(300), "A".repeat(100)];
+  const NAMES = [
+    "",
+    ".",
+    "..",
+    "...",
+    ".hidden",
+    "a.",
+    "a ",
+    "/a",
+    "../a",
+    "a/../../b",
+    "a\\b",
+    "..\\a",
+    "C:\\a",
+    "C:a",
+    "\\\\host\\a",
+    "con",
+    "CON",
+    "con.txt",
+    "nul",
+    "com1",
+    "lpt9.x",
+    "aux.",
+    "%2e%2e",
+    "%",
+    "a\0b",
+    "a\nb",
+    "*?<>|\"':",
+    "~",
+    "ü",
+    "\u202E",
+    "Timestamp",
+    "TIMESTAMP",
+    "a".repeat(300),
+    "A".repeat(100),
+  ];
 
   test.for(NAMES)("makes %j a file name that stays in its folder, on every platform", (name) => {
     const segment = encodeSegment(name);
@@ -106,8 +173,9 @@ describe("encodeSegment", () => {
   test("never makes one file name of two names, also where capitals are not told apart", () => {
     const folded = NAMES.map((name) => encodeSegment(name).toLowerCase());
     expect(new Set(folded).size).toBe(NAMES.length);
+    const anyName = fc.string({ unit: "binary", maxLength: 12 }).map((name) => name.toWellFormed());
     fc.assert(
-      fc.property(fc.string({ unit: "binary" }).filter((name) => name.isWellFormed()), fc.string({ unit: "binary" }).filter((name) => name.isWellFormed()), (one, other) => {
+      fc.property(anyName, anyName, (one, other) => {
         fc.pre(one !== other);
         return encodeSegment(one).toLowerCase() !== encodeSegment(other).toLowerCase();
       }),
@@ -141,33 +209,41 @@ describe("defaultCacheFolder", () => {
   });
 });
 
-describe.skipIf(!canRunAsOrdinaryUser)("the cache of a user with permissions (needs one that may read this project)", () => {
-  const outcomeOf = (call: string, path: string): unknown =>
-    runAsOrdinaryUser(`
+describe.skipIf(!canRunAsOrdinaryUser)(
+  "the cache of a user with permissions (needs one that may read this project)",
+  () => {
+    const outcomeOf = (call: string, path: string): unknown =>
+      runAsOrdinaryUser(`
       const { createFolderCache, defaultCacheFolder } = await load("src/tuf/cache.ts");
       const path = ${JSON.stringify(path)};
       try { console.log(JSON.stringify(${call} ?? "nothing")); } catch ({ code, message }) { console.log(JSON.stringify({ code, message })); }`);
 
-  test("is told to be unreadable where a file is not for this user", () => {
-    const open = makeOpenFolder();
-    writeFileSync(join(open, "root.json"), "");
-    chmodSync(join(open, "root.json"), 0);
-    expect(outcomeOf('createFolderCache(path).read("root.json")', open)).toEqual({ code: "CACHE_UNREADABLE", message: `could not read the TUF cache ${join(open, "root.json")}: EACCES` });
-  });
+    test("is told to be unreadable where a file is not for this user", () => {
+      const open = makeOpenFolder();
+      writeFileSync(join(open, "root.json"), "");
+      chmodSync(join(open, "root.json"), 0);
+      expect(outcomeOf('createFolderCache(path).read("root.json")', open)).toEqual({
+        code: "CACHE_UNREADABLE",
+        message: `could not read the TUF cache ${join(open, "root.json")}: EACCES`,
+      });
+    });
 
-  test("is told to be unwritable where the folder may only be read", () => {
-    const open = makeOpenFolder();
-    writeFileSync(join(open, "root.json"), "{}");
-    chmodSync(join(open, "root.json"), 0o444);
-    chmodSync(open, 0o555);
-    expect(outcomeOf('createFolderCache(path).read("root.json").toString()', open)).toBe("{}");
-    expect(outcomeOf('createFolderCache(path).write("root.json", Buffer.from("x"))', open)).toMatchObject({ code: "WRITE_FAILED" });
-    expect(readdirSync(open)).toEqual(["root.json"]);
-  });
+    test("is told to be unwritable where the folder may only be read", () => {
+      const open = makeOpenFolder();
+      writeFileSync(join(open, "root.json"), "{}");
+      chmodSync(join(open, "root.json"), 0o444);
+      chmodSync(open, 0o555);
+      expect(outcomeOf('createFolderCache(path).read("root.json").toString()', open)).toBe("{}");
+      expect(outcomeOf('createFolderCache(path).write("root.json", Buffer.from("x"))', open)).toMatchObject({
+        code: "WRITE_FAILED",
+      });
+      expect(readdirSync(open)).toEqual(["root.json"]);
+    });
 
-  test("is nowhere with a home that this user may not enter", () => {
-    const open = makeOpenFolder();
-    chmodSync(open, 0);
-    expect(outcomeOf("defaultCacheFolder({ HOME: path })", open)).toBe("nothing");
-  });
-});
+    test("is nowhere with a home that this user may not enter", () => {
+      const open = makeOpenFolder();
+      chmodSync(open, 0);
+      expect(outcomeOf("defaultCacheFolder({ HOME: path })", open)).toBe("nothing");
+    });
+  },
+);

@@ -33,7 +33,7 @@ describe("matchesPathPattern (TUF specification §4.5, glob(7))", () => {
     ["[", "["],
     ["[a", "[a"],
     ["registry.npmjs.org/*", "registry.npmjs.org/keys.json"],
-  ])("%s matches %s", ([pattern, path]) => {
+  ] as const)("%s matches %s", ([pattern, path]) => {
     expect(matchesPathPattern(path, pattern)).toBe(true);
   });
 
@@ -70,16 +70,21 @@ describe("matchesPathPattern (TUF specification §4.5, glob(7))", () => {
     ["./a", "a"],
     ["a/../b", "b"],
     ["%61", "a"],
-  ])("%s does not match %s", ([pattern, path]) => {
+  ] as const)("%s does not match %s", ([pattern, path]) => {
     expect(matchesPathPattern(path, pattern)).toBe(false);
   });
 
   test("matches every name with itself, where it holds no wildcard", () => {
-    fc.assert(fc.property(fc.string({ unit: "grapheme" }).filter((name) => !/[*?[]/.test(name)), (name) => matchesPathPattern(name, name)));
+    fc.assert(
+      fc.property(
+        fc.string({ unit: "grapheme" }).filter((name) => !/[*?[]/.test(name)),
+        (name) => matchesPathPattern(name, name),
+      ),
+    );
   });
 
   test("agrees with a regular expression of the same meaning", () => {
-    const name = fc.string({ unit: fc.constantFrom("a", "b", "/", ".") , maxLength: 8 });
+    const name = fc.string({ unit: fc.constantFrom("a", "b", "/", "."), maxLength: 8 });
     const pattern = fc.string({ unit: fc.constantFrom("a", "b", "/", ".", "*", "?"), maxLength: 8 });
     fc.assert(
       fc.property(name, pattern, (path, glob) => {
@@ -99,8 +104,18 @@ describe("matchesPathPattern (TUF specification §4.5, glob(7))", () => {
 
 /** Opens a repository with nothing cached. */
 async function open(repository: TufRepository): Promise<VerifiedRepository> {
-  const store: MetadataStore = { load: (role) => (role === "root" ? repository.latest("root") : undefined), loadRootVersion: () => undefined, keep: () => undefined };
-  const opened = await openRepository({ metadataUrl: "https://tuf.test", store, now: NOW, download: repository.download, mode: "remote" });
+  const store: MetadataStore = {
+    load: (role) => (role === "root" ? repository.latest("root") : undefined),
+    loadRootVersion: () => undefined,
+    keep: () => undefined,
+  };
+  const opened = await openRepository({
+    metadataUrl: "https://tuf.test",
+    store,
+    now: NOW,
+    download: repository.download,
+    mode: "remote",
+  });
   repository.requests.length = 0;
   return opened;
 }
@@ -108,7 +123,11 @@ async function open(repository: TufRepository): Promise<VerifiedRepository> {
 const code = (value: string): unknown => expect.objectContaining({ code: value }) as unknown;
 
 describe("find (TUF specification §5.6.7; the graphs of tuf-conformance)", () => {
-  type Edge = readonly [from: string, to: string, options?: { readonly terminating?: boolean; readonly paths?: string[] }];
+  type Edge = readonly [
+    from: string,
+    to: string,
+    options?: { readonly terminating?: boolean; readonly paths?: string[] },
+  ];
   const edge = (from: string, to: string, options: Edge[2] = {}): Edge => [from, to, options];
 
   function build(edges: readonly Edge[]): TufRepository {
@@ -122,21 +141,57 @@ describe("find (TUF specification §5.6.7; the graphs of tuf-conformance)", () =
     ["a delegation", [edge("targets", "A")], "A"],
     ["two of one role", [edge("targets", "A"), edge("targets", "B")], "AB"],
     ["two levels", [edge("targets", "A"), edge("targets", "B"), edge("B", "C")], "ABC"],
-    ["the first branch to its end before the second", [edge("targets", "A"), edge("targets", "B"), edge("A", "C"), edge("A", "D")], "ACDB"],
+    [
+      "the first branch to its end before the second",
+      [edge("targets", "A"), edge("targets", "B"), edge("A", "C"), edge("A", "D")],
+      "ACDB",
+    ],
     ["three levels", [edge("targets", "A"), edge("targets", "B"), edge("A", "C"), edge("C", "D")], "ACDB"],
-    ["nothing after a terminating one", [edge("targets", "A"), edge("targets", "B"), edge("A", "C", { terminating: true }), edge("A", "D")], "AC"],
-    ["what is below a terminating one", [edge("targets", "A"), edge("targets", "B"), edge("A", "C", { terminating: true }), edge("C", "D")], "ACD"],
-    ["no branch whose paths do not match", [edge("targets", "A", { paths: ["*.py"] }), edge("targets", "B"), edge("A", "C")], "B"],
-    ["no deeper branch whose paths do not match", [edge("targets", "A"), edge("targets", "B"), edge("A", "C", { paths: ["*.py"] }), edge("C", "D")], "AB"],
-    ["a terminating one only where its paths match", [edge("targets", "A", { paths: ["*.py"], terminating: true }), edge("targets", "B")], "B"],
-    ["a circle once", [edge("targets", "A"), edge("targets", "B"), edge("B", "C"), edge("C", "D"), edge("D", "B")], "ABCD"],
-    ["a role that two delegate to once, by way of the first", [edge("targets", "A"), edge("targets", "B"), edge("B", "C"), edge("A", "C")], "ACB"],
-    ["it by way of the second where the first does not match", [edge("targets", "A"), edge("targets", "B"), edge("B", "C"), edge("A", "C", { paths: ["*.py"] })], "ABC"],
+    [
+      "nothing after a terminating one",
+      [edge("targets", "A"), edge("targets", "B"), edge("A", "C", { terminating: true }), edge("A", "D")],
+      "AC",
+    ],
+    [
+      "what is below a terminating one",
+      [edge("targets", "A"), edge("targets", "B"), edge("A", "C", { terminating: true }), edge("C", "D")],
+      "ACD",
+    ],
+    [
+      "no branch whose paths do not match",
+      [edge("targets", "A", { paths: ["*.py"] }), edge("targets", "B"), edge("A", "C")],
+      "B",
+    ],
+    [
+      "no deeper branch whose paths do not match",
+      [edge("targets", "A"), edge("targets", "B"), edge("A", "C", { paths: ["*.py"] }), edge("C", "D")],
+      "AB",
+    ],
+    [
+      "a terminating one only where its paths match",
+      [edge("targets", "A", { paths: ["*.py"], terminating: true }), edge("targets", "B")],
+      "B",
+    ],
+    [
+      "a circle once",
+      [edge("targets", "A"), edge("targets", "B"), edge("B", "C"), edge("C", "D"), edge("D", "B")],
+      "ABCD",
+    ],
+    [
+      "a role that two delegate to once, by way of the first",
+      [edge("targets", "A"), edge("targets", "B"), edge("B", "C"), edge("A", "C")],
+      "ACB",
+    ],
+    [
+      "it by way of the second where the first does not match",
+      [edge("targets", "A"), edge("targets", "B"), edge("B", "C"), edge("A", "C", { paths: ["*.py"] })],
+      "ABC",
+    ],
   ] as const)("visits %s", async ([, edges, order]) => {
     const repository = build(edges);
     const opened = await open(repository);
     await expect(opened.find("missing")).resolves.toBeUndefined();
-    expect(repository.requests).toEqual([...order].map((role) => `1.${role}.json`));
+    expect(repository.requests).toEqual(order.split("").map((role) => `1.${role}.json`));
   });
 
   function buildTree(): TufRepository {
@@ -145,7 +200,13 @@ describe("find (TUF specification §5.6.7; the graphs of tuf-conformance)", () =
     repository.delegate("targets", "B", { paths: ["releases/*/*"] });
     repository.delegate("B", "C", { paths: ["releases/x/*"] });
     repository.delegate("B", "D", { paths: ["releases/y/*.zip"] });
-    for (const [role, path] of [["targets", "file"], ["A", "README.md"], ["C", "releases/x/x_v1"], ["D", "releases/y/y_v1.zip"], ["D", "releases/z/z_v1.zip"]] as const) {
+    for (const [role, path] of [
+      ["targets", "file"],
+      ["A", "README.md"],
+      ["C", "releases/x/x_v1"],
+      ["D", "releases/y/y_v1.zip"],
+      ["D", "releases/z/z_v1.zip"],
+    ] as const) {
       repository.addTarget(path, `${path} by ${role}`, role);
     }
     repository.publishTargets("A", "B", "C", "D");
@@ -162,7 +223,7 @@ describe("find (TUF specification §5.6.7; the graphs of tuf-conformance)", () =
     const repository = buildTree();
     const target = await (await open(repository)).find(path);
     expect(target?.path).toBe(found ? path : undefined);
-    expect(repository.requests).toEqual([...order].map((role) => `1.${role}.json`));
+    expect(repository.requests).toEqual(order.split("").map((role) => `1.${role}.json`));
   });
 
   test("prefers the role that is listed first", async () => {
@@ -198,7 +259,9 @@ describe("find (TUF specification §5.6.7; the graphs of tuf-conformance)", () =
   test("ends the search at a role that is not there, or not in the snapshot", async () => {
     const repository = build([edge("targets", "A")]);
     repository.files.delete("1.A.json");
-    await expect((await open(repository)).find("file")).rejects.toThrow(expect.objectContaining({ name: "ServiceError", status: 404 }));
+    await expect((await open(repository)).find("file")).rejects.toThrow(
+      expect.objectContaining({ name: "ServiceError", status: 404 }),
+    );
     delete repository.snapshot.meta["A.json"];
     repository.publish("snapshot", "timestamp");
     await expect((await open(repository)).find("file")).rejects.toThrow(code("TUF_METADATA_INVALID"));
@@ -245,7 +308,10 @@ describe("find (TUF specification §5.6.7; the graphs of tuf-conformance)", () =
     succinct.delegate("targets", bin);
     const delegations = succinct.targets["targets"]?.delegations;
     const { keyids = [] } = delegations?.roles?.[0] ?? {};
-    Object.assign(delegations ?? {}, { roles: undefined, succinct_roles: { keyids, threshold: 1, bit_length: 4, name_prefix: "bin" } });
+    Object.assign(delegations ?? {}, {
+      roles: undefined,
+      succinct_roles: { keyids, threshold: 1, bit_length: 4, name_prefix: "bin" },
+    });
     succinct.addTarget("file", "content", bin);
     succinct.publishTargets(bin);
     await expect((await open(succinct)).find("file")).resolves.toMatchObject({ path: "file" });
@@ -263,18 +329,37 @@ describe("find (TUF specification §5.6.7; the graphs of tuf-conformance)", () =
     await expect(open(repository)).rejects.toThrow(code("TUF_METADATA_INVALID"));
   });
 
-  test.for(["?", "#", "%", "%2e%2e", "/role", "../role", "..", ".", "a b", "a\\b", "C:\\x", "con", "ü", "\u{1F511}", "\u202E", "constructor", "__proto__", " ", "a".repeat(300)])(
-    "asks for a role that is called %j by its quoted name",
-    async (name) => {
-      const repository = new TufRepository();
-      Object.setPrototypeOf(repository.targets, null);
-      Object.setPrototypeOf(repository.signers, null);
-      Object.setPrototypeOf(repository.snapshot.meta, null);
-      repository.delegate("targets", name);
-      repository.publishTargets(name);
-      await expect((await open(repository)).find("missing")).resolves.toBeUndefined();
-      expect(repository.requests).toEqual([`1.${encodeURIComponent(name)}.json`]);
-      expect(new URL(`https://tuf.test/${repository.requests[0] ?? ""}`).pathname).toBe(`/1.${encodeURIComponent(name)}.json`);
-    },
-  );
+  test.for([
+    "?",
+    "#",
+    "%",
+    "%2e%2e",
+    "/role",
+    "../role",
+    "..",
+    ".",
+    "a b",
+    "a\\b",
+    "C:\\x",
+    "con",
+    "ü",
+    "\u{1F511}",
+    "\u202E",
+    "constructor",
+    "__proto__",
+    " ",
+    "a".repeat(300),
+  ])("asks for a role that is called %j by its quoted name", async (name) => {
+    const repository = new TufRepository();
+    Object.setPrototypeOf(repository.targets, null);
+    Object.setPrototypeOf(repository.signers, null);
+    Object.setPrototypeOf(repository.snapshot.meta, null);
+    repository.delegate("targets", name);
+    repository.publishTargets(name);
+    await expect((await open(repository)).find("missing")).resolves.toBeUndefined();
+    expect(repository.requests).toEqual([`1.${encodeURIComponent(name)}.json`]);
+    expect(new URL(`https://tuf.test/${repository.requests[0] ?? ""}`).pathname).toBe(
+      `/1.${encodeURIComponent(name)}.json`,
+    );
+  });
 });

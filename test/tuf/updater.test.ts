@@ -7,7 +7,13 @@ import { BadVersionError, EqualVersionError, ExpiredMetadataError } from "tuf-js
 import { TrustedMetadataStore } from "tuf-js/dist/store.js";
 import { describe, expect, test } from "vitest";
 import { ServiceError, SigstoreError } from "../../src/errors.ts";
-import { openRepository, verifyTarget, type MetadataStore, type RepositoryOptions, type VerifiedRepository } from "../../src/tuf/updater.ts";
+import {
+  openRepository,
+  verifyTarget,
+  type MetadataStore,
+  type RepositoryOptions,
+  type VerifiedRepository,
+} from "../../src/tuf/updater.ts";
 import { createKey, daysAfter, NOW, TufRepository } from "../support/tuf-repository.ts";
 
 /** What a client trusts, as tuf-conformance looks at it: file names without `.json`. */
@@ -28,7 +34,8 @@ class Store implements MetadataStore {
     if (role === "root") this.roots.set(version, bytes);
   }
   versions(): Record<string, number> {
-    const version = (bytes: Uint8Array): number => (JSON.parse(Buffer.from(bytes).toString()) as { signed: { version: number } }).signed.version;
+    const version = (bytes: Uint8Array): number =>
+      (JSON.parse(Buffer.from(bytes).toString()) as { signed: { version: number } }).signed.version;
     return Object.fromEntries([...this.files].map(([role, bytes]) => [role, version(bytes)]));
   }
 }
@@ -36,7 +43,7 @@ class Store implements MetadataStore {
 interface World {
   readonly repository: TufRepository;
   readonly store: Store;
-  refresh(changes?: Partial<RepositoryOptions>): Promise<VerifiedRepository>;
+  readonly refresh: (changes?: Partial<RepositoryOptions>) => Promise<VerifiedRepository>;
 }
 
 function createWorld(): World {
@@ -46,7 +53,8 @@ function createWorld(): World {
   return {
     repository,
     store,
-    refresh: (changes) => openRepository({ metadataUrl: "https://tuf.test", store, now: NOW, download, mode: "remote", ...changes }),
+    refresh: (changes) =>
+      openRepository({ metadataUrl: "https://tuf.test", store, now: NOW, download, mode: "remote", ...changes }),
   };
 }
 
@@ -58,11 +66,15 @@ describe("the parts of tuf-js that are used (a new version may change them)", ()
     // Private: the clock. If this fails, expiry is compared with the system's time.
     expect(Object.getOwnPropertyDescriptor(store, "referenceTime")?.value).toBeInstanceOf(Date);
     expect(store.root).toMatchObject({ signed: { version: 1, consistentSnapshot: true } });
-    for (const method of ["updateRoot", "updateTimestamp", "updateSnapshot", "updateDelegatedTargets", "getRole"]) expect(store).toHaveProperty(method, expect.any(Function));
-    expect(store.root.verifyDelegate).toBeInstanceOf(Function);
-    for (const type of [BadVersionError, EqualVersionError, ExpiredMetadataError, UnsignedMetadataError]) expect(type.prototype).toBeInstanceOf(Error);
-    expect(getPublicKey({ keyType: "ed25519", scheme: "ed25519", keyVal: "00".repeat(32) }).key).toHaveProperty("export");
-    expect(Root.prototype.isExpired).toBeInstanceOf(Function);
+    for (const method of ["updateRoot", "updateTimestamp", "updateSnapshot", "updateDelegatedTargets", "getRole"])
+      expect(store).toHaveProperty(method, expect.any(Function));
+    expect(store.root).toHaveProperty("verifyDelegate", expect.any(Function));
+    for (const type of [BadVersionError, EqualVersionError, ExpiredMetadataError, UnsignedMetadataError])
+      expect(type.prototype).toBeInstanceOf(Error);
+    expect(getPublicKey({ keyType: "ed25519", scheme: "ed25519", keyVal: "00".repeat(32) }).key).toHaveProperty(
+      "export",
+    );
+    expect(Root.prototype).toHaveProperty("isExpired", expect.any(Function));
   });
 
   test("take the clock that is set", async () => {
@@ -79,9 +91,12 @@ describe("openRepository (TUF specification §5)", () => {
     repository.files.set("timestamp.json", Buffer.concat([repository.latest("timestamp"), Buffer.from(" \n")]));
     const opened = await refresh();
     expect(repository.requests).toEqual(["2.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json"]);
-    for (const role of ["root", "timestamp", "snapshot", "targets"]) expect(store.files.get(role)).toEqual(repository.latest(role));
+    for (const role of ["root", "timestamp", "snapshot", "targets"])
+      expect(store.files.get(role)).toEqual(repository.latest(role));
     expect(opened.expires).toEqual(new Date(repository.root.expires));
-    expect((["root", "timestamp", "snapshot", "targets"] as const).map((role) => opened.version(role))).toEqual([1, 1, 1, 1]);
+    expect((["root", "timestamp", "snapshot", "targets"] as const).map((role) => opened.version(role))).toEqual([
+      1, 1, 1, 1,
+    ]);
   });
 
   test("asks only for root and timestamp when nothing has changed", async () => {
@@ -110,7 +125,12 @@ describe("openRepository (TUF specification §5)", () => {
   test("names the remedy when there is no root", async () => {
     const { store, refresh } = createWorld();
     store.files.clear();
-    await expect(refresh()).rejects.toThrow(expect.objectContaining({ code: "TUF_ROOT_MISSING", remedy: expect.stringContaining("cosign-ts initialize") as unknown }));
+    await expect(refresh()).rejects.toThrow(
+      expect.objectContaining({
+        code: "TUF_ROOT_MISSING",
+        remedy: expect.stringContaining("cosign-ts initialize") as unknown,
+      }),
+    );
   });
 
   test("reads a repository without consistent snapshots by plain names", async () => {
@@ -118,7 +138,13 @@ describe("openRepository (TUF specification §5)", () => {
     repository.root.consistent_snapshot = false;
     repository.publish("root", "targets", "snapshot", "timestamp");
     const opened = await refresh();
-    expect(repository.requests).toEqual(["2.root.json", "3.root.json", "timestamp.json", "snapshot.json", "targets.json"]);
+    expect(repository.requests).toEqual([
+      "2.root.json",
+      "3.root.json",
+      "timestamp.json",
+      "snapshot.json",
+      "targets.json",
+    ]);
     expect(opened.consistentSnapshot).toBe(false);
     expect(store.versions()).toEqual({ root: 2, timestamp: 2, snapshot: 2, targets: 2 });
   });
@@ -128,26 +154,31 @@ describe("openRepository (TUF specification §5)", () => {
     Object.assign(repository.root, { "custom-field": { b: [1, null], a: "ü" } });
     Object.assign(repository.root.roles["timestamp"] ?? {}, { "another-field": "value" });
     const key = createKey();
-    Object.assign(key.json, { "keyid_hash_algorithms": ["md5"] });
+    Object.assign(key.json, { keyid_hash_algorithms: ["md5"] });
     repository.addKey("snapshot", key);
     repository.publish("root", "snapshot", "timestamp");
     await refresh();
     expect(store.versions()).toMatchObject({ root: 2, snapshot: 2 });
   });
 
-  test.for(["ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsassa-pss-sha256"] as const)("verifies signatures of %s, and refuses wrong ones", async (kind) => {
-    const { repository, store, refresh } = createWorld();
-    const key = repository.addKey("root", createKey(kind));
-    (repository.root.roles["root"] as { threshold: number }).threshold = 2;
-    repository.publish("root");
-    await refresh();
-    expect(store.versions()["root"]).toBe(2);
-    repository.publish("root");
-    const wrong = key.sign(Buffer.from("something else"));
-    repository.tamper("3.root.json", ({ signatures }) => Object.assign(signatures.find(({ keyid }) => keyid === key.id) ?? {}, { sig: wrong }));
-    await expect(refresh()).rejects.toThrow(code("TUF_THRESHOLD_NOT_MET"));
-    expect(store.versions()["root"]).toBe(2);
-  });
+  test.for(["ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsassa-pss-sha256"] as const)(
+    "verifies signatures of %s, and refuses wrong ones",
+    async (kind) => {
+      const { repository, store, refresh } = createWorld();
+      const key = repository.addKey("root", createKey(kind));
+      (repository.root.roles["root"] as { threshold: number }).threshold = 2;
+      repository.publish("root");
+      await refresh();
+      expect(store.versions()["root"]).toBe(2);
+      repository.publish("root");
+      const wrong = key.sign(Buffer.from("something else"));
+      repository.tamper("3.root.json", ({ signatures }) =>
+        Object.assign(signatures.find(({ keyid }) => keyid === key.id) ?? {}, { sig: wrong }),
+      );
+      await expect(refresh()).rejects.toThrow(code("TUF_THRESHOLD_NOT_MET"));
+      expect(store.versions()["root"]).toBe(2);
+    },
+  );
 
   test("accepts a wrong and an empty signature beside enough good ones", async () => {
     const { repository, store, refresh } = createWorld();
@@ -156,7 +187,9 @@ describe("openRepository (TUF specification §5)", () => {
     repository.tamper("timestamp.json", ({ signatures }) => Object.assign(signatures[0] ?? {}, { sig: "" }));
     await refresh();
     repository.publish("timestamp");
-    repository.tamper("timestamp.json", ({ signatures }) => Object.assign(signatures[0] ?? {}, { sig: signatures[1]?.sig }));
+    repository.tamper("timestamp.json", ({ signatures }) =>
+      Object.assign(signatures[0] ?? {}, { sig: signatures[1]?.sig }),
+    );
     await refresh();
     expect(store.versions()["timestamp"]).toBe(3);
   });
@@ -192,14 +225,17 @@ describe("openRepository, step by step", () => {
   test.for([
     ["snapshot", { root: 1, timestamp: 2, snapshot: 1, targets: 1 }],
     ["targets", { root: 1, timestamp: 2, snapshot: 2, targets: 1 }],
-  ] as const)("reports %s that is announced and not there, and keeps what was verified before it", async ([role, trusted]) => {
-    const { repository, store, refresh } = createWorld();
-    await refresh();
-    repository.publish("targets", "snapshot", "timestamp");
-    repository.files.delete(`2.${role}.json`);
-    await expect(refresh()).rejects.toThrow(expect.objectContaining({ name: "ServiceError", status: 404 }));
-    expect(store.versions()).toEqual(trusted);
-  });
+  ] as const)(
+    "reports %s that is announced and not there, and keeps what was verified before it",
+    async ([role, trusted]) => {
+      const { repository, store, refresh } = createWorld();
+      await refresh();
+      repository.publish("targets", "snapshot", "timestamp");
+      repository.files.delete(`2.${role}.json`);
+      await expect(refresh()).rejects.toThrow(expect.objectContaining({ name: "ServiceError", status: 404 }));
+      expect(store.versions()).toEqual(trusted);
+    },
+  );
 
   test("reports a missing timestamp", async () => {
     const { repository, refresh } = createWorld();
@@ -286,17 +322,20 @@ describe("openRepository against rollback (§5.4.3, §5.5.5)", () => {
     expect(store.files.get("timestamp")).not.toEqual(repository.latest("timestamp"));
   });
 
-  test.for([false, true])("refuses a timestamp that announces an older snapshot (with hashes: %s)", async (withHashes) => {
-    const { repository, store, refresh } = createWorld();
-    repository.withHashes = withHashes;
-    repository.publish("snapshot", "timestamp");
-    await refresh();
-    repository.snapshot.version = 1;
-    repository.publishAsIs("snapshot");
-    repository.publish("timestamp");
-    await expect(refresh()).rejects.toThrow(code("TUF_ROLLBACK"));
-    expect(store.versions()).toMatchObject({ timestamp: 2, snapshot: 2 });
-  });
+  test.for([false, true])(
+    "refuses a timestamp that announces an older snapshot (with hashes: %s)",
+    async (withHashes) => {
+      const { repository, store, refresh } = createWorld();
+      repository.withHashes = withHashes;
+      repository.publish("snapshot", "timestamp");
+      await refresh();
+      repository.snapshot.version = 1;
+      repository.publishAsIs("snapshot");
+      repository.publish("timestamp");
+      await expect(refresh()).rejects.toThrow(code("TUF_ROLLBACK"));
+      expect(store.versions()).toMatchObject({ timestamp: 2, snapshot: 2 });
+    },
+  );
 
   test.for([false, true])("refuses a snapshot that announces older targets (with hashes: %s)", async (withHashes) => {
     const { repository, store, refresh } = createWorld();
@@ -484,11 +523,19 @@ describe("openRepository: thresholds", () => {
   test.for([
     ["in the same form", (value: string) => value],
     ["in capitals", (value: string) => value.toUpperCase()],
-    ["as PEM", (value: string) => `-----BEGIN PUBLIC KEY-----\n${Buffer.from(`302a300506032b6570032100${value}`, "hex").toString("base64")}\n-----END PUBLIC KEY-----\n`],
+    [
+      "as PEM",
+      (value: string) =>
+        `-----BEGIN PUBLIC KEY-----\n${Buffer.from(`302a300506032b6570032100${value}`, "hex").toString("base64")}\n-----END PUBLIC KEY-----\n`,
+    ],
   ] as const)("refuses a role with one key under two ids, the second %s", async ([, write]) => {
     const { repository, refresh } = createWorld();
     const [key] = repository.signers["timestamp"] as [ReturnType<typeof createKey>];
-    const twin = { ...key, id: "ab".repeat(32), json: { ...key.json, keyval: { public: write(key.json.keyval.public) } } };
+    const twin = {
+      ...key,
+      id: "ab".repeat(32),
+      json: { ...key.json, keyval: { public: write(key.json.keyval.public) } },
+    };
     repository.addKey("timestamp", twin);
     (repository.root.roles["timestamp"] as { threshold: number }).threshold = 2;
     repository.publish("root", "timestamp");
@@ -522,14 +569,19 @@ describe("openRepository: root rotation (§5.3.4; the cases of tuf-conformance)"
     readonly threshold: number;
     readonly signers: readonly number[];
   }
-  const version = (keys: readonly number[], threshold: number, signers: readonly number[]): Version => ({ keys, threshold, signers });
+  const version = (keys: readonly number[], threshold: number, signers: readonly number[]): Version => ({
+    keys,
+    threshold,
+    signers,
+  });
   const FIVE = [0, 1, 2, 3, 4];
   const OTHER = [0, 1, 3, 4, 5];
   const KEYS = Array.from({ length: 10 }, () => createKey());
 
   function publishRoots(repository: TufRepository, versions: readonly Version[]): readonly Uint8Array[] {
     return versions.map(({ keys, threshold, signers }, index) => {
-      const use = (numbers: readonly number[]): ReturnType<typeof createKey>[] => numbers.map((number) => KEYS[number] ?? createKey());
+      const use = (numbers: readonly number[]): ReturnType<typeof createKey>[] =>
+        numbers.map((number) => KEYS[number] ?? createKey());
       repository.root.roles["root"] = { keyids: use(keys).map(({ id }) => id), threshold };
       for (const key of use(keys)) repository.root.keys[key.id] = key.json;
       repository.signers["root"] = use(signers);
@@ -541,13 +593,32 @@ describe("openRepository: root rotation (§5.3.4; the cases of tuf-conformance)"
 
   test.for([
     ["one key by another", [version([1], 1, [1]), version([2], 1, [2, 1]), version([2], 1, [2])]],
-    ["with signatures that nobody needs", [version([1], 1, [3, 1, 4]), version([2], 1, [3, 2, 1, 4]), version([2], 1, [3, 2, 4])]],
-    ["3 of 5 in other combinations", [version(FIVE, 3, [0, 2, 4]), version(FIVE, 3, [0, 4, 1]), version(FIVE, 3, [0, 1, 3])]],
+    [
+      "with signatures that nobody needs",
+      [version([1], 1, [3, 1, 4]), version([2], 1, [3, 2, 1, 4]), version([2], 1, [3, 2, 4])],
+    ],
+    [
+      "3 of 5 in other combinations",
+      [version(FIVE, 3, [0, 2, 4]), version(FIVE, 3, [0, 4, 1]), version(FIVE, 3, [0, 1, 3])],
+    ],
     ["one of five", [version(FIVE, 3, [0, 2, 4]), version(OTHER, 3, [0, 4, 1])]],
-    ["one of five with a step between", [version(FIVE, 3, [0, 2, 4]), version(OTHER, 3, [0, 2, 4, 5]), version(OTHER, 3, [0, 4, 5])]],
-    ["all of five", [version(FIVE, 3, [0, 2, 4]), version([5, 6, 7, 8, 9], 3, [0, 2, 4, 5, 6, 7]), version([5, 6, 7, 8, 9], 3, [5, 6, 7])]],
+    [
+      "one of five with a step between",
+      [version(FIVE, 3, [0, 2, 4]), version(OTHER, 3, [0, 2, 4, 5]), version(OTHER, 3, [0, 4, 5])],
+    ],
+    [
+      "all of five",
+      [
+        version(FIVE, 3, [0, 2, 4]),
+        version([5, 6, 7, 8, 9], 3, [0, 2, 4, 5, 6, 7]),
+        version([5, 6, 7, 8, 9], 3, [5, 6, 7]),
+      ],
+    ],
     ["to a higher threshold", [version([1, 2, 3], 1, [1]), version([1, 2, 3], 2, [1, 2])]],
-    ["to a lower threshold", [version([1, 2, 3], 2, [1, 2]), version([1, 2, 3], 1, [1, 2]), version([1, 2, 3], 1, [1])]],
+    [
+      "to a lower threshold",
+      [version([1, 2, 3], 2, [1, 2]), version([1, 2, 3], 1, [1, 2]), version([1, 2, 3], 1, [1])],
+    ],
     ["to more keys", [version([1], 1, [1]), version([1, 2], 2, [1, 2])]],
   ] as const)("follows %s", async ([, versions]) => {
     const { repository, store, refresh } = createWorld();
@@ -572,16 +643,19 @@ describe("openRepository: root rotation (§5.3.4; the cases of tuf-conformance)"
     expect(store.files.get("root")).toEqual(roots[0]);
   });
 
-  test.for(["timestamp", "snapshot", "targets"])("demands the new keys of %s at once, also for what it has", async (role) => {
-    const { repository, store, refresh } = createWorld();
-    await refresh();
-    repository.rotateKeys(role);
-    repository.publish("root");
-    await expect(refresh()).rejects.toThrow(code("TUF_THRESHOLD_NOT_MET"));
-    repository.publish("targets", "snapshot", "timestamp");
-    await refresh();
-    expect(store.files.get(role)).toEqual(repository.latest(role));
-  });
+  test.for(["timestamp", "snapshot", "targets"])(
+    "demands the new keys of %s at once, also for what it has",
+    async (role) => {
+      const { repository, store, refresh } = createWorld();
+      await refresh();
+      repository.rotateKeys(role);
+      repository.publish("root");
+      await expect(refresh()).rejects.toThrow(code("TUF_THRESHOLD_NOT_MET"));
+      repository.publish("targets", "snapshot", "timestamp");
+      await refresh();
+      expect(store.files.get(role)).toEqual(repository.latest(role));
+    },
+  );
 
   test("stops after as many roots as one run may walk", async () => {
     const { repository, store, refresh } = createWorld();
@@ -611,7 +685,9 @@ describe("openRepository: metadata of the wrong shape", () => {
     ["another type", (signed) => (signed["_type"] = "mirrors")],
   ];
 
-  test.for(["root", "timestamp", "snapshot", "targets"].flatMap((role) => WRONG.map((wrong) => [role, ...wrong] as const)))("refuses %s with %s", async ([role, , change]) => {
+  test.for(
+    ["root", "timestamp", "snapshot", "targets"].flatMap((role) => WRONG.map((wrong) => [role, ...wrong] as const)),
+  )("refuses %s with %s", async ([role, , change]) => {
     const { repository, refresh } = createWorld();
     repository.publish("root", "targets", "snapshot", "timestamp");
     const signed = structuredClone(repository.signed(role)) as unknown as Record<string, unknown>;
@@ -620,14 +696,25 @@ describe("openRepository: metadata of the wrong shape", () => {
     await expect(refresh()).rejects.toThrow(code("TUF_METADATA_INVALID"));
   });
 
-  test.for(["null", "[]", "1", '"text"', "{}", '{"signed":null}', '{"signed":[],"signatures":{}}', '{"signed":{"version":1,"expires":"2030-01-01T00:00:00Z"},"signatures":null}', "", "{", "<html></html>", "\uFEFF{}", "\uFFFD"])(
-    "refuses a timestamp that is %s",
-    async (text) => {
-      const { repository, refresh } = createWorld();
-      repository.files.set("timestamp.json", Buffer.from(text));
-      await expect(refresh()).rejects.toThrow(code("TUF_METADATA_INVALID"));
-    },
-  );
+  test.for([
+    "null",
+    "[]",
+    "1",
+    '"text"',
+    "{}",
+    '{"signed":null}',
+    '{"signed":[],"signatures":{}}',
+    '{"signed":{"version":1,"expires":"2030-01-01T00:00:00Z"},"signatures":null}',
+    "",
+    "{",
+    "<html></html>",
+    "\uFEFF{}",
+    "\uFFFD",
+  ])("refuses a timestamp that is %s", async (text) => {
+    const { repository, refresh } = createWorld();
+    repository.files.set("timestamp.json", Buffer.from(text));
+    await expect(refresh()).rejects.toThrow(code("TUF_METADATA_INVALID"));
+  });
 
   test("refuses a name that stands twice, whichever of the two was signed", async () => {
     const { repository, refresh } = createWorld();
@@ -724,7 +811,10 @@ describe("openRepository from the store alone", () => {
     repository.publish("root");
     await refresh();
     store.files.set("root", first);
-    store.roots.set(2, Buffer.from(Buffer.from(repository.latest("root")).toString().replace('"version": 2', '"version":  2 '))); // means the same
+    store.roots.set(
+      2,
+      Buffer.from(Buffer.from(repository.latest("root")).toString().replace('"version": 2', '"version":  2 ')),
+    ); // means the same
     await expect(refresh({ mode: "local", download: refuse })).resolves.toBeDefined();
     store.roots.set(2, first);
     await expect(refresh({ mode: "local", download: refuse })).rejects.toThrow(code("TUF_ROLLBACK"));
@@ -733,7 +823,9 @@ describe("openRepository from the store alone", () => {
   test("refuses what has expired", async () => {
     const { refresh } = createWorld();
     await refresh();
-    await expect(refresh({ mode: "local", download: refuse, now: daysAfter(NOW, 31) })).rejects.toThrow(code("TUF_METADATA_EXPIRED"));
+    await expect(refresh({ mode: "local", download: refuse, now: daysAfter(NOW, 31) })).rejects.toThrow(
+      code("TUF_METADATA_EXPIRED"),
+    );
   });
 
   test("still fetches delegated metadata when a target needs it", async () => {
@@ -764,7 +856,10 @@ describe("verifyTarget (§5.7.3)", () => {
   const CONTENT = Buffer.from("content");
   const sha = (name: string): string => createHash(name).update(CONTENT).digest("hex");
 
-  async function find(hashes: Record<string, string>, length = 7): Promise<NonNullable<Awaited<ReturnType<VerifiedRepository["find"]>>>> {
+  async function find(
+    hashes: Record<string, string>,
+    length = 7,
+  ): Promise<NonNullable<Awaited<ReturnType<VerifiedRepository["find"]>>>> {
     const { repository, refresh } = createWorld();
     repository.addTarget("file", "content");
     Object.assign(repository.targets["targets"]?.targets["file"] ?? {}, { hashes, length });
@@ -774,9 +869,14 @@ describe("verifyTarget (§5.7.3)", () => {
     return target;
   }
 
-  test.for([[["sha256"]], [["sha512"]], [["sha256", "sha512"]], [["md5", "sha384"]]] as const)("accepts content with its %s", async ([names]) => {
-    await expect(verifyTarget(await find(Object.fromEntries(names.map((name) => [name, sha(name)]))), CONTENT)).resolves.toBeUndefined();
-  });
+  test.for([[["sha256"]], [["sha512"]], [["sha256", "sha512"]], [["md5", "sha384"]]] as const)(
+    "accepts content with its %s",
+    async ([names]) => {
+      await expect(
+        verifyTarget(await find(Object.fromEntries(names.map((name) => [name, sha(name)]))), CONTENT),
+      ).resolves.toBeUndefined();
+    },
+  );
 
   test.for([
     ["another hash", { sha256: "00".repeat(32) }, 7],

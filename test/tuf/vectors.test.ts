@@ -19,14 +19,17 @@ interface Case {
   readonly trusted?: Readonly<Record<string, string>>;
 }
 
-const CASES = sharedAvailable() ? (JSON.parse(readFileSync(join(VECTORS, "cases.json"), "utf8")) as { cases: readonly Case[] }).cases : [];
+const CASES = sharedAvailable()
+  ? (JSON.parse(readFileSync(join(VECTORS, "cases.json"), "utf8")) as { cases: readonly Case[] }).cases
+  : [];
 
 /** Serves a folder, with what it has no file for refused as a server does. */
 function serveFolders(...folders: readonly string[]): Download {
   return (url) => {
     const name = decodeURIComponent(url.replace("https://tuf.test/", ""));
     const path = folders.map((folder) => join(folder, name)).find((candidate) => existsSync(candidate));
-    if (path === undefined) return Promise.reject(new ServiceError("HTTP_STATUS_UNEXPECTED", `no ${name}`, { status: 404 }));
+    if (path === undefined)
+      return Promise.reject(new ServiceError("HTTP_STATUS_UNEXPECTED", `no ${name}`, { status: 404 }));
     return Promise.resolve(readFileSync(path));
   };
 }
@@ -76,37 +79,57 @@ describe.skipIf(!sharedAvailable())("TufClient (repositories of tuf-conformance 
 
   test("accepts Sigstore's until the end of its timestamp, and not from then on", async () => {
     const one = CASES.find(({ repository }) => repository === "static/sigstore-root-signing") as Case;
-    const { signed } = JSON.parse(Buffer.from(readVector(one.repository, "metadata", "timestamp.json")).toString()) as { signed: { expires: string } };
+    const { signed } = JSON.parse(Buffer.from(readVector(one.repository, "metadata", "timestamp.json")).toString()) as {
+      signed: { expires: string };
+    };
     const end = Date.parse(signed.expires);
     await expect(open({ ...one, clock: new Date(end - 1).toISOString() })).resolves.toBeInstanceOf(TufClient);
-    await expect(open({ ...one, clock: new Date(end).toISOString() })).rejects.toThrow(expect.objectContaining({ code: "TUF_METADATA_EXPIRED" }));
+    await expect(open({ ...one, clock: new Date(end).toISOString() })).rejects.toThrow(
+      expect.objectContaining({ code: "TUF_METADATA_EXPIRED" }),
+    );
   });
 });
 
 describe.skipIf(!sharedAvailable())("TufClient (Sigstore's production repository)", () => {
-  const NAMED = { "165.snapshot.json": "snapshot.json", "14.targets.json": "targets.json", "8.registry.npmjs.org.json": "registry.npmjs.org.json" };
+  const NAMED = {
+    "165.snapshot.json": "snapshot.json",
+    "14.targets.json": "targets.json",
+    "8.registry.npmjs.org.json": "registry.npmjs.org.json",
+  };
   const folder = join(VECTORS, "root-signing");
-  const versions = sharedAvailable() ? readdirSync(join(folder, "root_history")).map((name) => Number.parseInt(name, 10)) : [];
+  const versions = sharedAvailable()
+    ? readdirSync(join(folder, "root_history")).map((name) => Number.parseInt(name, 10))
+    : [];
   const download: Download = async (url, maxBytes) => {
     const name = url.replace("https://tuf.test/", "");
     const renamed = Object.entries(NAMED).find(([served]) => served === name)?.[1] ?? name;
     return await serveFolders(folder, join(folder, "root_history"))(url.replace(name, renamed), maxBytes);
   };
   const open = (root: Uint8Array, cache: Cache = createMemoryCache()): Promise<TufClient> =>
-    TufClient.open({ mirror: "https://tuf.test", root, cache, folder: "mirror", download, now: new Date("2026-08-25T00:00:00Z") });
+    TufClient.open({
+      mirror: "https://tuf.test",
+      root,
+      cache,
+      folder: "mirror",
+      download,
+      now: new Date("2026-08-25T00:00:00Z"),
+    });
 
   test.for(versions.toSorted((a, b) => a - b))("walks from root version %i to the newest", async (version) => {
     const cache = createMemoryCache();
     const client = await open(readVector("root-signing", "root_history", `${version}.root.json`), cache);
     expect(client.source).toMatchObject({ fromCache: false, expired: false });
-    if (version < 15) expect(cache.read("mirror/root.json")).toEqual(readVector("root-signing", "root_history", "15.root.json"));
+    if (version < 15)
+      expect(cache.read("mirror/root.json")).toEqual(readVector("root-signing", "root_history", "15.root.json"));
     expect(cache.read("mirror/timestamp.json")).toEqual(readVector("root-signing", "timestamp.json"));
   });
 
   test("reads the metadata of its delegated role", async () => {
     const cache = createMemoryCache();
     const client = await open(readVector("root-signing", "root_history", "15.root.json"), cache);
-    await expect(client.target("registry.npmjs.org/keys.json")).rejects.toThrow(expect.objectContaining({ code: "TUF_REFRESH_FAILED" })); // its content is not here
+    await expect(client.target("registry.npmjs.org/keys.json")).rejects.toThrow(
+      expect.objectContaining({ code: "TUF_REFRESH_FAILED" }),
+    ); // its content is not here
     expect(cache.read("mirror/registry.npmjs.org.json")).toEqual(readVector("root-signing", "registry.npmjs.org.json"));
   });
 });
