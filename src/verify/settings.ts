@@ -76,7 +76,7 @@ export function readVerifierOptions(options: VerifierOptions, defaultCrypto: () 
   const { time, minimumBundleVersion, witnesses = [], timestampPolicy, denyList } = options;
   if (time !== undefined) checkTimePolicy(time);
   if (minimumBundleVersion !== undefined && !["0.1", "0.2", "0.3"].includes(minimumBundleVersion)) {
-    throw usage(`minimumBundleVersion must be 0.1, 0.2 or 0.3, not ${String(minimumBundleVersion)}`);
+    throw usage(`minimumBundleVersion must be 0.1, 0.2 or 0.3, not ${minimumBundleVersion}`);
   }
   if (timestampPolicy !== undefined && !/^[0-2](\.\d+)+$/.test(timestampPolicy)) {
     throw usage(`timestampPolicy must be an object identifier, not ${JSON.stringify(timestampPolicy)}`);

@@ -34,7 +34,10 @@ type Exchange = (into: Question, donor: Question) => Question;
 const ENTRY = "verificationMaterial.tlogEntries.0";
 const at =
   (...paths: readonly string[]): Exchange =>
-  (into, donor) => ({ ...into, bundle: paths.reduce((bundle, path) => change(bundle, path, valueAt(donor.bundle, path)), into.bundle) });
+  (into, donor) => ({
+    ...into,
+    bundle: paths.reduce((bundle, path) => change(bundle, path, valueAt(donor.bundle, path)), into.bundle),
+  });
 
 function valueAt(json: Json, path: string): unknown {
   const value: unknown = pick(json, path);
@@ -72,8 +75,9 @@ type Part = keyof typeof EXCHANGES;
 
 // ---- the certificate's SCT, which nothing but the certificate's own signature binds to the rest
 
-const derOf = (bundle: Json): Uint8Array => unbase64(String(pick(bundle, "verificationMaterial.certificate.rawBytes")));
-const sctListOf = (der: Uint8Array): Uint8Array | undefined => parseCertificate(der).extensions.all.get("1.3.6.1.4.1.11129.2.4.2")?.bytes;
+const derOf = (bundle: Json): Uint8Array => unbase64(pick(bundle, "verificationMaterial.certificate.rawBytes") as unknown as string);
+const sctListOf = (der: Uint8Array): Uint8Array | undefined =>
+  parseCertificate(der).extensions.all.get("1.3.6.1.4.1.11129.2.4.2")?.bytes;
 
 function exchangeSct(into: Question): Question {
   const der = Uint8Array.from(derOf(into.bundle));
@@ -145,7 +149,15 @@ const OF_LOG = {
     "checkpoint",
     "checkpoint with root and size",
   ],
-  v2: ["log entry", "entry body", "inclusion proof", "proof hashes", "proof index", "checkpoint", "checkpoint with root and size"],
+  v2: [
+    "log entry",
+    "entry body",
+    "inclusion proof",
+    "proof hashes",
+    "proof index",
+    "checkpoint",
+    "checkpoint with root and size",
+  ],
 } as const;
 
 const ROWS: readonly Row[] = (["message", "statement"] as const).flatMap((content) =>
@@ -171,19 +183,24 @@ describe("checklist 1: binding matrix", () => {
       expect((await ask(question(base))).setAside).toEqual([]);
     });
 
-    test.each(parts.map((part) => ({ part, from: donor(part) })))("is refused with the $part of $from", async ({ part, from }) => {
-      const control = question(from);
-      expect((await ask(control)).setAside).toEqual([]);
+    test.each(parts.map((part) => ({ part, from: donor(part) })))(
+      "is refused with the $part of $from",
+      async ({ part, from }) => {
+        const control = question(from);
+        expect((await ask(control)).setAside).toEqual([]);
 
-      const error = await refusal(ask(EXCHANGES[part](question(base), control)));
-      const artifactBreaks = base.startsWith("a/blob") ? [WRONG_DIGEST, WRONG_SIGNATURE, WRONG_BODY] : [WRONG_SUBJECT];
-      const broken = part === "artifact" ? artifactBreaks : BREAKS[part];
-      const failed = failedChecks(error);
-      expect(failed).toEqual(expect.arrayContaining([...broken]));
-      // A time of the other bundle may lie outside this certificate too, and that is found before the rest.
-      const outside = failed.includes("certificate.validity: CERTIFICATE_NOT_VALID_AT_TIME");
-      expect(outside ? "CERTIFICATE_NOT_VALID_AT_TIME" : broken[0]).toContain(error.code);
-    });
+        const error = await refusal(ask(EXCHANGES[part](question(base), control)));
+        const artifactBreaks = base.startsWith("a/blob")
+          ? [WRONG_DIGEST, WRONG_SIGNATURE, WRONG_BODY]
+          : [WRONG_SUBJECT];
+        const broken = part === "artifact" ? artifactBreaks : BREAKS[part];
+        const failed = failedChecks(error);
+        expect(failed).toEqual(expect.arrayContaining([...broken]));
+        // A time of the other bundle may lie outside this certificate too, and that is found before the rest.
+        const outside = failed.includes("certificate.validity: CERTIFICATE_NOT_VALID_AT_TIME");
+        expect(outside ? "CERTIFICATE_NOT_VALID_AT_TIME" : broken[0]).toContain(error.code);
+      },
+    );
   });
 
   describe("an exchange of several parts at once", () => {
@@ -196,7 +213,14 @@ describe("checklist 1: binding matrix", () => {
         ["log entry"],
         ["timestamp"],
       ] as const satisfies readonly (readonly Part[])[],
-      statement: [["artifact"], ["payload"], ["envelope signature"], ["certificate"], ["log entry"], ["timestamp"]] as const satisfies readonly (readonly Part[])[],
+      statement: [
+        ["artifact"],
+        ["payload"],
+        ["envelope signature"],
+        ["certificate"],
+        ["log entry"],
+        ["timestamp"],
+      ] as const satisfies readonly (readonly Part[])[],
     };
 
     test.each([
@@ -206,12 +230,18 @@ describe("checklist 1: binding matrix", () => {
       ["a/attestation-v2-email", groups.statement],
     ])("is refused in every combination: %s with the same of another artifact", async (base, parts) => {
       const donor = question(`${base}-world`);
-      const mixed = (bits: number): Question =>
-        parts.flatMap((group, index) => ((bits >> index) & 1 ? [...group] : [])).reduce((into, part) => EXCHANGES[part](into, donor), question(base));
+      const mixed = (bits: number): Question => {
+        let into = question(base);
+        for (const [index, group] of parts.entries()) {
+          if (((bits >> index) & 1) === 1) for (const part of group) into = EXCHANGES[part](into, donor);
+        }
+        return into;
+      };
       const all = 2 ** parts.length - 1;
       expect(await outcomeOf(ask(mixed(0)))).toBe("accepted");
       expect(await outcomeOf(ask(mixed(all)))).toBe("accepted");
-      for (let bits = 1; bits < all; bits++) expect(await outcomeOf(ask(mixed(bits))), `parts ${bits.toString(2)}`).not.toBe("accepted");
+      for (let bits = 1; bits < all; bits++)
+        expect(await outcomeOf(ask(mixed(bits))), `parts ${bits.toString(2)}`).not.toBe("accepted");
     });
   });
 
@@ -259,7 +289,10 @@ describe("checklist 1: binding matrix", () => {
   test("a key is not found by the bundle's hint: the hint alone changes nothing", async () => {
     const base = question("a/blob-v1-key-p256");
     const evidence = await ask(base);
-    const hinted = await ask({ ...base, bundle: change(base.bundle, "verificationMaterial.publicKey.hint", "another") });
+    const hinted = await ask({
+      ...base,
+      bundle: change(base.bundle, "verificationMaterial.publicKey.hint", "another"),
+    });
     expect(hinted.signer).toEqual(evidence.signer);
   });
 
@@ -271,6 +304,8 @@ describe("checklist 1: binding matrix", () => {
     const { bundle, artifact } = question("a/blob-v1-key-p256");
     const [first, second] = keys;
     if (first === undefined || second === undefined) throw new Error("no keys");
-    expect((await ask({ bundle, artifact, policy: { keys: [first, second] } })).signer).toMatchObject({ name: "keys/p256.pub" });
+    expect((await ask({ bundle, artifact, policy: { keys: [first, second] } })).signer).toMatchObject({
+      name: "keys/p256.pub",
+    });
   });
 });

@@ -23,7 +23,8 @@ const sandbox = makeSandbox();
 const { rekor1, rekor2 } = sandbox;
 const message = bundleFrom(sandbox);
 const statement = bundleFrom(sandbox, { statement: statementAbout(ARTIFACT) });
-const outcome = (options: BundleOptions, demand?: Demand): ReturnType<typeof outcomeOf> => outcomeOf(verifyIn(sandbox, bundleFrom(sandbox, options), demand));
+const outcome = (options: BundleOptions, demand?: Demand): ReturnType<typeof outcomeOf> =>
+  outcomeOf(verifyIn(sandbox, bundleFrom(sandbox, options), demand));
 
 const NOTHING_ASKED = { tlog: 0, sct: 0, timestamp: 0, witness: 0 };
 
@@ -40,9 +41,17 @@ describe("checklist 2: vacuous success", () => {
       ["neither", { entries: [], timestamps: [] }, "TLOG_THRESHOLD_NOT_MET"],
       ["no SCT", { signer: issueCertificate(sandbox.ca, { ctLogs: [] }, sandbox.ctLog) }, "SCT_THRESHOLD_NOT_MET"],
       ["no name in the certificate", { signer: { request: { names: [] } } }, "CERTIFICATE_MALFORMED"],
-      ["neither promise nor proof", { entries: [{ log: rekor1, promise: false, proof: false }] }, "TLOG_INCLUSION_PROOF_MISSING"],
+      [
+        "neither promise nor proof",
+        { entries: [{ log: rekor1, promise: false, proof: false }] },
+        "TLOG_INCLUSION_PROOF_MISSING",
+      ],
       ["no subject", { statement: { ...statementAbout(), subject: [] } }, "STATEMENT_MALFORMED"],
-      ["a subject without digest", { statement: { ...statementAbout(), subject: [{ name: "a", digest: {} }] } }, "STATEMENT_MALFORMED"],
+      [
+        "a subject without digest",
+        { statement: { ...statementAbout(), subject: [{ name: "a", digest: {} }] } },
+        "STATEMENT_MALFORMED",
+      ],
       ["no payload", { statement: "" }, "BUNDLE_MALFORMED"],
       ["an empty statement", { statement: {} }, "STATEMENT_MALFORMED"],
       ["no predicate type", { statement: { ...statementAbout(ARTIFACT), predicateType: "" } }, "STATEMENT_MALFORMED"],
@@ -62,7 +71,9 @@ describe("checklist 2: vacuous success", () => {
       ["a checkpoint that is empty", message, "verificationMaterial.tlogEntries.0.inclusionProof.checkpoint", {}],
     ] as const)("%s", async (_, bundle, path, value) => {
       const changed = edited(bundle, (json) => change(json, path, value));
-      expect(await outcomeOf(verifyIn(sandbox, changed))).toMatch(/^(BUNDLE_MALFORMED|CERTIFICATE_MALFORMED|TLOG_INCLUSION_PROOF_INVALID)$/);
+      expect(await outcomeOf(verifyIn(sandbox, changed))).toMatch(
+        /^(BUNDLE_MALFORMED|CERTIFICATE_MALFORMED|TLOG_INCLUSION_PROOF_INVALID)$/,
+      );
     });
 
     test("no bundle at all", async () => {
@@ -84,23 +95,34 @@ describe("checklist 2: vacuous success", () => {
     test("no timestamp authority", async () => {
       const root = { timestampAuthorities: [] };
       expect(await outcome({ entries: [{ log: rekor2 }] }, { root })).toBe("TIMESTAMP_THRESHOLD_NOT_MET");
-      expect(await outcome({}, { root, options: { thresholds: { timestamp: 1 } } })).toBe("TIMESTAMP_THRESHOLD_NOT_MET");
+      expect(await outcome({}, { root, options: { thresholds: { timestamp: 1 } } })).toBe(
+        "TIMESTAMP_THRESHOLD_NOT_MET",
+      );
       expect(await outcome({}, { root })).toBe("accepted"); // the log's time will do
     });
 
-    const empty = parseTrustedRoot(JSON.stringify({ mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" }));
+    const empty = parseTrustedRoot(
+      JSON.stringify({ mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" }),
+    );
 
     test("an empty root proves no certificate, whatever is given up", async () => {
-      const ask = (options: object): Promise<string> => outcomeOf(verify(message.text, ARTIFACT, { trustedRoot: empty, identity: "unsafe-any", ...options }));
+      const ask = (options: object): Promise<string> =>
+        outcomeOf(verify(message.text, ARTIFACT, { trustedRoot: empty, identity: "unsafe-any", ...options }));
       expect(await ask({})).toBe("TLOG_THRESHOLD_NOT_MET");
       expect(await ask({ thresholds: NOTHING_ASKED })).toBe("TIMESTAMP_THRESHOLD_NOT_MET");
-      expect(await ask({ thresholds: NOTHING_ASKED, time: { kind: "current-time", now: NOW } })).toBe("CERTIFICATE_ISSUER_UNKNOWN");
+      expect(await ask({ thresholds: NOTHING_ASKED, time: { kind: "current-time", now: NOW } })).toBe(
+        "CERTIFICATE_ISSUER_UNKNOWN",
+      );
     });
 
     test("an entry that cannot be used is trusted for nothing", async () => {
       const broken = { ...sandbox.ca.root, der: flip(sandbox.ca.root.der) };
       const chain = [sandbox.ca.intermediate, broken].map(({ der }) => ({ rawBytes: base64(der) }));
-      const authority = { uri: "https://fulcio.test", certChain: { certificates: chain }, validFor: { start: "2020-01-01T00:00:00Z" } };
+      const authority = {
+        uri: "https://fulcio.test",
+        certChain: { certificates: chain },
+        validFor: { start: "2020-01-01T00:00:00Z" },
+      };
       expect(await outcome({}, { root: { certificateAuthorities: [authority] } })).toBe("CERTIFICATE_ISSUER_UNKNOWN");
     });
   });
@@ -114,11 +136,23 @@ describe("checklist 2: vacuous success", () => {
     });
 
     test.each([
-      ["signature", edited(message, (json) => change(json, "messageSignature.signature", base64(flip(message.signature)))), "TIMESTAMP_IMPRINT_MISMATCH"],
-      ["log entry", bundleFrom(sandbox, { entries: [{ log: rekor1, body: (body) => change(body, "spec.data.hash.value", "00".repeat(32)) }] }), "TLOG_ENTRY_MISMATCH"],
+      [
+        "signature",
+        edited(message, (json) => change(json, "messageSignature.signature", base64(flip(message.signature)))),
+        "TIMESTAMP_IMPRINT_MISMATCH",
+      ],
+      [
+        "log entry",
+        bundleFrom(sandbox, {
+          entries: [{ log: rekor1, body: (body) => change(body, "spec.data.hash.value", "00".repeat(32)) }],
+        }),
+        "TLOG_ENTRY_MISMATCH",
+      ],
       [
         "inclusion promise",
-        bundleFrom(sandbox, { entries: [{ log: rekor1, entry: (entry) => ({ ...entry, integratedTime: entry.integratedTime + 1n }) }] }),
+        bundleFrom(sandbox, {
+          entries: [{ log: rekor1, entry: (entry) => ({ ...entry, integratedTime: entry.integratedTime + 1n }) }],
+        }),
         "TLOG_INCLUSION_PROMISE_INVALID",
       ],
       ["timestamp", bundleFrom(sandbox, { timestamps: [{ data: ARTIFACT }] }), "TIMESTAMP_IMPRINT_MISMATCH"],
@@ -136,7 +170,9 @@ describe("checklist 2: vacuous success", () => {
       const bare = bundleFrom(sandbox, { signer: { keys: signerKeys() }, entries: [], timestamps: [] });
       expect(await outcomeOf(verifyIn(sandbox, bare, { options: { thresholds: NOTHING_ASKED } }))).toBe("accepted");
       const wrong = edited(bare, (json) => change(json, "messageSignature.signature", base64(flip(bare.signature))));
-      expect(await outcomeOf(verifyIn(sandbox, wrong, { options: { thresholds: NOTHING_ASKED } }))).toBe("SIGNATURE_INVALID");
+      expect(await outcomeOf(verifyIn(sandbox, wrong, { options: { thresholds: NOTHING_ASKED } }))).toBe(
+        "SIGNATURE_INVALID",
+      );
     });
   });
 
@@ -183,11 +219,29 @@ describe("checklist 2: vacuous success", () => {
 
     test.each([
       ["no bundle is beside the file", ["verify-blob", ...signer, ...root, artifact], "BUNDLE_NOT_FOUND"],
-      ["the bundle is empty", ["verify-blob", "--bundle", realPath("artifacts/empty.txt"), ...signer, ...root, artifact], "BUNDLE_MALFORMED"],
-      ["nobody is named", ["verify-blob", "--bundle", realPath("a/blob-v1-email.sigstore.json"), ...root, artifact], "USAGE_INVALID"],
+      [
+        "the bundle is empty",
+        ["verify-blob", "--bundle", realPath("artifacts/empty.txt"), ...signer, ...root, artifact],
+        "BUNDLE_MALFORMED",
+      ],
+      [
+        "nobody is named",
+        ["verify-blob", "--bundle", realPath("a/blob-v1-email.sigstore.json"), ...root, artifact],
+        "USAGE_INVALID",
+      ],
       [
         "the identity is empty",
-        ["verify-blob", "--bundle", realPath("a/blob-v1-email.sigstore.json"), "--certificate-identity", "", "--certificate-oidc-issuer", ISSUER, ...root, artifact],
+        [
+          "verify-blob",
+          "--bundle",
+          realPath("a/blob-v1-email.sigstore.json"),
+          "--certificate-identity",
+          "",
+          "--certificate-oidc-issuer",
+          ISSUER,
+          ...root,
+          artifact,
+        ],
         "USAGE_INVALID",
       ],
       [

@@ -57,7 +57,10 @@ function aboutKey(options: BundleOptions, more: Partial<Ask> = {}): Ask {
     root: rootText(sandbox),
     policy: { keys: [{ publicKey }] },
     flags: ["--key", "@key.pub"],
-    files: { "key.pub": String(pem), "other.pub": String(signerKeys().publicKey.export({ type: "spki", format: "pem" })) },
+    files: {
+      "key.pub": pem,
+      "other.pub": signerKeys().publicKey.export({ type: "spki", format: "pem" }),
+    },
     ...more,
   };
 }
@@ -85,7 +88,10 @@ type Row = readonly [option: string, ask: Ask, change: Change, outcomes: readonl
 
 const witness = makeWitness("witness.example/one");
 const stranger = makeWitness("witness.example/two");
-const [witnessKey, strangerKey] = [await parseWitnessKey(witness.vkey, crypto), await parseWitnessKey(stranger.vkey, crypto)];
+const [witnessKey, strangerKey] = [
+  await parseWitnessKey(witness.vkey, crypto),
+  await parseWitnessKey(stranger.vkey, crypto),
+];
 /** A line that bears the witness's name and key id, and another key's signature. */
 const impostor = { ...witness, cosign: (text: string) => witness.cosign(`${text}another line\n`) };
 
@@ -154,7 +160,10 @@ const OPTIONS: readonly Row[] = [
     "witnesses, who cosigned and who did not",
     aboutAlice(
       { entries: [{ log: rekor2, witnesses: [witness] }] },
-      { options: { witnesses: [witnessKey], thresholds: { witness: 1 } }, flags: [...ALICE_FLAGS, "--witness-threshold=1", "--witness", witness.vkey] },
+      {
+        options: { witnesses: [witnessKey], thresholds: { witness: 1 } },
+        flags: [...ALICE_FLAGS, "--witness-threshold=1", "--witness", witness.vkey],
+      },
     ),
     {
       options: { witnesses: [strangerKey], thresholds: { witness: 1 } },
@@ -189,7 +198,11 @@ const OPTIONS: readonly Row[] = [
   [
     "time current-time, besides a signed time",
     aboutAlice({ signer: { request: longLived } }),
-    { options: { time: { kind: "current-time", now: new Date("2036-01-01T00:00:00Z") } }, flags: ["--use-current-time"], now: new Date("2036-01-01T00:00:00Z") },
+    {
+      options: { time: { kind: "current-time", now: new Date("2036-01-01T00:00:00Z") } },
+      flags: ["--use-current-time"],
+      now: new Date("2036-01-01T00:00:00Z"),
+    },
     ["accepted", "CERTIFICATE_NOT_VALID_AT_TIME"],
   ],
   [
@@ -224,8 +237,14 @@ const OPTIONS: readonly Row[] = [
   ],
   [
     "timestampPolicy",
-    aboutAlice({}, { options: { timestampPolicy: POLICY_OID }, flags: [...ALICE_FLAGS, "--timestamp-policy", POLICY_OID] }),
-    { options: { timestampPolicy: `${POLICY_OID}.1` }, flagsInstead: [...ALICE_FLAGS, "--timestamp-policy", `${POLICY_OID}.1`] },
+    aboutAlice(
+      {},
+      { options: { timestampPolicy: POLICY_OID }, flags: [...ALICE_FLAGS, "--timestamp-policy", POLICY_OID] },
+    ),
+    {
+      options: { timestampPolicy: `${POLICY_OID}.1` },
+      flagsInstead: [...ALICE_FLAGS, "--timestamp-policy", `${POLICY_OID}.1`],
+    },
     ["accepted", "TIMESTAMP_POLICY_MISMATCH"],
   ],
   [
@@ -283,17 +302,28 @@ const POLICY: readonly Row[] = [
     },
     ["accepted", "ISSUER_MISMATCH"],
   ],
-  ["keys", keyAsk, { policy: { keys: [{ publicKey: otherKey }] }, flagsInstead: ["--key", "@other.pub"] }, ["accepted", "SIGNATURE_INVALID"]],
+  [
+    "keys",
+    keyAsk,
+    { policy: { keys: [{ publicKey: otherKey }] }, flagsInstead: ["--key", "@other.pub"] },
+    ["accepted", "SIGNATURE_INVALID"],
+  ],
   [
     "keys[].validFor.end",
     keyAsk,
-    { policy: { keys: [{ ...trustedKey, validFor: expired }] }, flags: ["--key-valid-until", expired.end.toISOString()] },
+    {
+      policy: { keys: [{ ...trustedKey, validFor: expired }] },
+      flags: ["--key-valid-until", expired.end.toISOString()],
+    },
     ["accepted", "KEY_NOT_VALID_AT_TIME"],
   ],
   [
     "keys[].validFor.start",
     keyAsk,
-    { policy: { keys: [{ ...trustedKey, validFor: { start: minutes(1) } }] }, flags: ["--key-valid-from", minutes(1).toISOString()] },
+    {
+      policy: { keys: [{ ...trustedKey, validFor: { start: minutes(1) } }] },
+      flags: ["--key-valid-from", minutes(1).toISOString()],
+    },
     ["accepted", "KEY_NOT_VALID_AT_TIME"],
   ],
   [
@@ -305,7 +335,10 @@ const POLICY: readonly Row[] = [
   [
     "predicateType",
     aboutStatement,
-    { policy: { ...ALICE_SIGNED, predicateType: `${PREDICATE_TYPE}/` }, flagsInstead: [...ALICE_FLAGS, "--type", `${PREDICATE_TYPE}/`] },
+    {
+      policy: { ...ALICE_SIGNED, predicateType: `${PREDICATE_TYPE}/` },
+      flagsInstead: [...ALICE_FLAGS, "--type", `${PREDICATE_TYPE}/`],
+    },
     ["accepted", "PREDICATE_TYPE_MISMATCH"],
   ],
   [
@@ -317,7 +350,10 @@ const POLICY: readonly Row[] = [
   [
     "detachedScts",
     aboutAlice({ signer: withoutSct }, { files: { "sct.json": detachedSct(sandbox.ctLog, withoutSct.der) } }),
-    { policy: { ...ALICE_SIGNED, detachedScts: [parseDetachedSct(detachedSct(sandbox.ctLog, withoutSct.der))] }, flags: ["--sct", "@sct.json"] },
+    {
+      policy: { ...ALICE_SIGNED, detachedScts: [parseDetachedSct(detachedSct(sandbox.ctLog, withoutSct.der))] },
+      flags: ["--sct", "@sct.json"],
+    },
     ["SCT_THRESHOLD_NOT_MET", "accepted"],
   ],
 ];
@@ -370,27 +406,42 @@ describe("checklist 3: option is honoured", () => {
       const policy = { identity: { ...identity, extensions: right } };
       const flags = [...ALICE_FLAGS, `--${flag}`, `value ${number}`];
       const wrong = { [field]: `value ${number}0` };
-      const change = { policy: { identity: { ...identity, extensions: wrong } }, flagsInstead: [...ALICE_FLAGS, `--${flag}`, `value ${number}0`] };
+      const change = {
+        policy: { identity: { ...identity, extensions: wrong } },
+        flagsInstead: [...ALICE_FLAGS, `--${flag}`, `value ${number}0`],
+      };
       await expectDifference({ ...everyExtension, policy, flags }, change, ["accepted", "EXTENSION_MISMATCH"]);
       await expectDifference(noExtension, { policy, flagsInstead: flags }, ["accepted", "EXTENSION_MISMATCH"]);
     });
 
     test("identity.extensions.issuer", async () => {
       const extensions = { issuer: "https://accounts.example.org" };
-      await expectDifference(noExtension, { policy: { identity: { ...identity, extensions } } }, ["accepted", "EXTENSION_MISMATCH"]);
+      await expectDifference(noExtension, { policy: { identity: { ...identity, extensions } } }, [
+        "accepted",
+        "EXTENSION_MISMATCH",
+      ]);
     });
 
     test("identity.extensions as a pattern", async () => {
       const extensions = { tokenSubject: compilePattern("^value$") };
-      await expectDifference(everyExtension, { policy: { identity: { ...identity, extensions } } }, ["accepted", "EXTENSION_MISMATCH"]);
+      await expectDifference(everyExtension, { policy: { identity: { ...identity, extensions } } }, [
+        "accepted",
+        "EXTENSION_MISMATCH",
+      ]);
     });
   });
 
   test("the profile for GitHub asks for a timestamp, and for no log and no SCT", async () => {
     const bare = { signer: withoutSct, entries: [] };
     const options = GITHUB_PROFILE;
-    await expectDifference(aboutAlice(bare), { options, flags: ["--profile", "github"] }, ["TLOG_THRESHOLD_NOT_MET", "accepted"]);
-    await expectDifference(aboutAlice({ timestamps: [] }), { options, flags: ["--profile", "github"] }, ["accepted", "TIMESTAMP_THRESHOLD_NOT_MET"]);
+    await expectDifference(aboutAlice(bare), { options, flags: ["--profile", "github"] }, [
+      "TLOG_THRESHOLD_NOT_MET",
+      "accepted",
+    ]);
+    await expectDifference(aboutAlice({ timestamps: [] }), { options, flags: ["--profile", "github"] }, [
+      "accepted",
+      "TIMESTAMP_THRESHOLD_NOT_MET",
+    ]);
   });
 
   test("trustSource and the names of keys are repeated in the evidence", async () => {
@@ -407,7 +458,8 @@ describe("checklist 3: option is honoured", () => {
     const { bundle, artifact } = aboutAlice({});
     const trustedRoot = rootOf(sandbox);
     const good = { trustedRoot, ...ALICE_SIGNED } satisfies VerifyOptions;
-    const ask = async (options: object): Promise<string> => (await refusal(verify(bundle, artifact, options as VerifyOptions))).code;
+    const ask = async (options: object): Promise<string> =>
+      (await refusal(verify(bundle, artifact, options as VerifyOptions))).code;
     const { identity } = ALICE_SIGNED;
     const key = { publicKey: otherKey };
 
@@ -418,8 +470,11 @@ describe("checklist 3: option is honoured", () => {
       ["a field of time", { ...good, time: { kind: "observed", threshold: 1, now: NOW } }],
       ["a field of current time", { ...good, time: { kind: "current-time", now: NOW, threshold: 2 } }],
       ["a kind of time", { ...good, time: { kind: "integrated" } }],
-      ["a field of identity", { trustedRoot, identity: { ...Object(identity), san: "x" } }],
-      ["a field of identity.extensions", { trustedRoot, identity: { ...Object(identity), extensions: { repository: "x" } } }],
+      ["a field of identity", { trustedRoot, identity: { ...(identity as object), san: "x" } }],
+      [
+        "a field of identity.extensions",
+        { trustedRoot, identity: { ...(identity as object), extensions: { repository: "x" } } },
+      ],
       ["a field of a key", { trustedRoot, keys: [{ ...key, validfor: expired }] }],
       ["a field of a key's window", { trustedRoot, keys: [{ ...key, validFor: { ...expired, until: NOW } }] }],
       ["a bundle version", { ...good, minimumBundleVersion: "0.4" }],
@@ -436,16 +491,25 @@ describe("checklist 3: option is honoured", () => {
       ["an empty name", { trustedRoot, identity: { subjectAlternativeName: "", issuer: ISSUER } }],
       ["no issuer", { trustedRoot, identity: { subjectAlternativeName: ALICE } }],
       ["an empty issuer", { trustedRoot, identity: { subjectAlternativeName: ALICE, issuer: "" } }],
-      ["an empty extension", { trustedRoot, identity: { ...Object(identity), extensions: { tokenSubject: "" } } }],
-      ["a RegExp, which is no pattern of linear time", { trustedRoot, identity: { subjectAlternativeName: /alice/, issuer: ISSUER } }],
-      ["an object that only has a test", { trustedRoot, identity: { subjectAlternativeName: { test: () => true }, issuer: ISSUER } }],
+      ["an empty extension", { trustedRoot, identity: { ...(identity as object), extensions: { tokenSubject: "" } } }],
+      [
+        "a RegExp, which is no pattern of linear time",
+        { trustedRoot, identity: { subjectAlternativeName: /alice/, issuer: ISSUER } },
+      ],
+      [
+        "an object that only has a test",
+        { trustedRoot, identity: { subjectAlternativeName: { test: () => true }, issuer: ISSUER } },
+      ],
       ["no key in the list", { trustedRoot, keys: [] }],
       ["a key that is none", { trustedRoot, keys: [{ publicKey: "-----BEGIN PUBLIC KEY-----" }] }],
       ["a list of keys that is none", { trustedRoot, keys: key }],
       ["more keys than are tried", { trustedRoot, keys: Array.from({ length: 65 }, () => key) }],
       ["a key's window without a start", { trustedRoot, keys: [{ ...key, validFor: { end: NOW } }] }],
       ["a key's window that is text", { trustedRoot, keys: [{ ...key, validFor: { start: "2020-01-01" } }] }],
-      ["an end of a key's window that is no time", { trustedRoot, keys: [{ ...key, validFor: { start: NOW, end: new Date("x") } }] }],
+      [
+        "an end of a key's window that is no time",
+        { trustedRoot, keys: [{ ...key, validFor: { start: NOW, end: new Date("x") } }] },
+      ],
       ["a key's window that is null", { trustedRoot, keys: [{ ...key, validFor: null }] }],
       ["an empty predicate type", { ...good, predicateType: "" }],
       ["a predicate type that is no text", { ...good, predicateType: [PREDICATE_TYPE] }],
@@ -461,7 +525,10 @@ describe("checklist 3: option is honoured", () => {
       ["a current time without a time", { ...good, time: { kind: "current-time" } }],
       ["a current time that is no time", { ...good, time: { kind: "current-time", now: new Date("x") } }],
       ["a time that is null", { ...good, time: null }],
-      ["more witnesses asked for than given", { ...good, thresholds: { witness: 2 }, witnesses: [witnessKey, witnessKey] }],
+      [
+        "more witnesses asked for than given",
+        { ...good, thresholds: { witness: 2 }, witnesses: [witnessKey, witnessKey] },
+      ],
       ["a flag that is text", { ...good, requireInclusionProof: "yes" }],
       ["a flag that is a number", { ...good, requireLogKeyValidity: 1 }],
       ["a chain flag that is text", { ...good, allowCertificateChain: "false" }],
@@ -481,14 +548,21 @@ describe("checklist 3: option is honoured", () => {
     });
 
     test("through a Verifier: an unknown option", async () => {
-      await expect(Verifier.create(trustedRoot, { threshold: 1 } as VerifierOptions)).rejects.toMatchObject({ code: "USAGE_INVALID" });
+      await expect(Verifier.create(trustedRoot, { threshold: 1 } as VerifierOptions)).rejects.toMatchObject({
+        code: "USAGE_INVALID",
+      });
     });
 
     test.each<[string, object]>([
       ["an option", { ...ALICE_SIGNED, trust: trustedRoot, trustedRoot }],
-      ["an option of trust, which would choose the public-good root", { ...ALICE_SIGNED, trust: { instnace: "github" } }],
+      [
+        "an option of trust, which would choose the public-good root",
+        { ...ALICE_SIGNED, trust: { instnace: "github" } },
+      ],
     ])("through verify of files: %s", async (_, options) => {
-      expect((await refusal(verifyFile(bundle, artifact, options as Parameters<typeof verifyFile>[2]))).code).toBe("USAGE_INVALID");
+      expect((await refusal(verifyFile(bundle, artifact, options as Parameters<typeof verifyFile>[2]))).code).toBe(
+        "USAGE_INVALID",
+      );
     });
 
     test.each([
@@ -498,7 +572,10 @@ describe("checklist 3: option is honoured", () => {
       ["a flag that has no meaning with a key", ["--key", "k", "--certificate-build-trigger", "push"]],
     ])("through the program: %s", async (_, flags) => {
       const { status, stderr } = await runInProcess(["verify-blob", ...flags, "artifact"]);
-      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/\[USAGE_INVALID\]\n$/) as unknown });
+      expect({ status, stderr }).toEqual({
+        status: 1,
+        stderr: expect.stringMatching(/\[USAGE_INVALID\]\n$/) as unknown,
+      });
     });
   });
 
@@ -516,8 +593,14 @@ describe("checklist 3: option is honoured", () => {
       denyList: true,
       crypto: true,
     };
-    const policy: Readonly<Record<keyof VerifyPolicy, true>> = { identity: true, keys: true, predicateType: true, detachedScts: true };
-    const tested = (rows: readonly Row[]): ReadonlySet<string | undefined> => new Set(rows.map(([row]) => /^[a-zA-Z]+/.exec(row)?.[0]));
+    const policy: Readonly<Record<keyof VerifyPolicy, true>> = {
+      identity: true,
+      keys: true,
+      predicateType: true,
+      detachedScts: true,
+    };
+    const tested = (rows: readonly Row[]): ReadonlySet<string | undefined> =>
+      new Set(rows.map(([row]) => /^[a-zA-Z]+/.exec(row)?.[0]));
     expect(tested(OPTIONS)).toEqual(new Set(Object.keys(options)));
     expect(tested(POLICY)).toEqual(new Set(Object.keys(policy)));
   });

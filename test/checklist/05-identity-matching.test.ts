@@ -9,12 +9,14 @@ import { ALICE, ISSUER, type CertificateRequest } from "../support/sandbox/autho
 import { bundleFrom, makeSandbox, verifyIn, type Demand, type SandboxBundle } from "../support/sandbox/sandbox.ts";
 
 const sandbox = makeSandbox();
-const certifiedFor = (request: CertificateRequest): SandboxBundle => bundleFrom(sandbox, { signer: { request }, timestamps: [] });
+const certifiedFor = (request: CertificateRequest): SandboxBundle =>
+  bundleFrom(sandbox, { signer: { request }, timestamps: [] });
 
 const expecting = (subjectAlternativeName: StringMatcher, issuer: StringMatcher = ISSUER): Demand => ({
   policy: { identity: { subjectAlternativeName, issuer } },
 });
-const ask = (bundle: SandboxBundle, demand: Demand): ReturnType<typeof outcomeOf> => outcomeOf(verifyIn(sandbox, bundle, demand));
+const ask = (bundle: SandboxBundle, demand: Demand): ReturnType<typeof outcomeOf> =>
+  outcomeOf(verifyIn(sandbox, bundle, demand));
 
 const WORKFLOW = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
 const workflow = certifiedFor({ names: [uri(WORKFLOW)], issuer: "https://token.actions.githubusercontent.com" });
@@ -89,14 +91,17 @@ describe("checklist 5: identity matching", () => {
 
     test("two in the certificate that disagree", async () => {
       const two = certifiedFor({
-        extensions: (usual) => withExtension(usual, extension(`${OIDS.fulcio}.1`, new TextEncoder().encode("https://evil.example"))),
+        extensions: (usual) =>
+          withExtension(usual, extension(`${OIDS.fulcio}.1`, new TextEncoder().encode("https://evil.example"))),
       });
       expect(await ask(two, expecting(ALICE))).toBe("CERTIFICATE_MALFORMED");
       expect(await ask(two, expecting(ALICE, "https://evil.example"))).toBe("CERTIFICATE_MALFORMED");
     });
 
     test.each([1, 8])("is read from extension .%i alone", async (number) => {
-      const one = certifiedFor({ extensions: (usual) => usual.filter((entry) => entry.oid !== `${OIDS.fulcio}.${9 - number}`) });
+      const one = certifiedFor({
+        extensions: (usual) => usual.filter((entry) => entry.oid !== `${OIDS.fulcio}.${9 - number}`),
+      });
       expect(await ask(one, expecting(ALICE))).toBe("accepted");
       expect(await ask(one, expecting(ALICE, "https://evil.example"))).toBe("ISSUER_MISMATCH");
     });
@@ -108,7 +113,12 @@ describe("checklist 5: identity matching", () => {
       expected: "bob@example.com",
       found: ALICE,
       report: expect.arrayContaining([
-        expect.objectContaining({ name: "identity.issuer", outcome: "failed", expected: "https://evil.example", found: ISSUER }),
+        expect.objectContaining({
+          name: "identity.issuer",
+          outcome: "failed",
+          expected: "https://evil.example",
+          found: ISSUER,
+        }),
       ]) as unknown,
     });
   });
@@ -118,7 +128,15 @@ describe("checklist 5: identity matching", () => {
     const foreign = ctx(0, oid("1.2.3.4"), ctx(0, utf8(ALICE)));
     const x400 = der(0xa3);
     const bundle = certifiedFor({
-      names: [foreign, x400, uri("https://example.com/ci"), email(ALICE), dns("ci.example.com"), prim(7, Uint8Array.of(192, 0, 2, 1)), username],
+      names: [
+        foreign,
+        x400,
+        uri("https://example.com/ci"),
+        email(ALICE),
+        dns("ci.example.com"),
+        prim(7, Uint8Array.of(192, 0, 2, 1)),
+        username,
+      ],
     });
 
     test.each([
@@ -155,14 +173,20 @@ describe("checklist 5: identity matching", () => {
     });
 
     test("a certificate without names is nobody, even where anybody would do", async () => {
-      const nameless = certifiedFor({ extensions: (usual) => usual.filter((entry) => entry.oid !== OIDS.subjectAltName) });
+      const nameless = certifiedFor({
+        extensions: (usual) => usual.filter((entry) => entry.oid !== OIDS.subjectAltName),
+      });
       expect(await ask(nameless, { policy: { identity: "unsafe-any" } })).toBe("IDENTITY_MISMATCH");
     });
   });
 
   describe("a pattern", () => {
     test.each([
-      ["anchored", "^https://github\\.com/acme/app/\\.github/workflows/release\\.yml@refs/(heads/main|tags/v.*)$", "accepted"],
+      [
+        "anchored",
+        "^https://github\\.com/acme/app/\\.github/workflows/release\\.yml@refs/(heads/main|tags/v.*)$",
+        "accepted",
+      ],
       ["anchored, of another owner", "^https://github\\.com/acm/.*$", "IDENTITY_MISMATCH"],
       ["anchored, too short", "^https://github\\.com/acme$", "IDENTITY_MISMATCH"],
       ["in another case", "^HTTPS://GITHUB\\.COM/.*$", "IDENTITY_MISMATCH"],
@@ -172,9 +196,17 @@ describe("checklist 5: identity matching", () => {
     });
 
     test("that is not anchored is named in the evidence as not proven", async () => {
-      const { unproven } = await verifyIn(sandbox, workflow, expecting(compilePattern("acme/app"), compilePattern("^https://token")));
+      const { unproven } = await verifyIn(
+        sandbox,
+        workflow,
+        expecting(compilePattern("acme/app"), compilePattern("^https://token")),
+      );
       expect(unproven.map(({ what }) => what)).toEqual(["identity", "issuer"]);
-      const anchored = await verifyIn(sandbox, workflow, expecting(compilePattern(`^${WORKFLOW}$`), compilePattern(`^${GITHUB}$`)));
+      const anchored = await verifyIn(
+        sandbox,
+        workflow,
+        expecting(compilePattern(`^${WORKFLOW}$`), compilePattern(`^${GITHUB}$`)),
+      );
       expect(anchored.unproven).toEqual([]);
     });
 
@@ -182,7 +214,12 @@ describe("checklist 5: identity matching", () => {
       const long = `https://example.com/${"a".repeat(5000)}!`;
       const bundle = certifiedFor({ names: [uri(long)] });
       const started = performance.now();
-      for (const source of ["^https://example\\.com/(a+)+$", "^(.*a){20}$", "^(a|a|aa)+$", "^(https://example.com/)?(a*)*b$"]) {
+      for (const source of [
+        "^https://example\\.com/(a+)+$",
+        "^(.*a){20}$",
+        "^(a|a|aa)+$",
+        "^(https://example.com/)?(a*)*b$",
+      ]) {
         expect(await ask(bundle, expecting(compilePattern(source)))).toBe("IDENTITY_MISMATCH");
       }
       expect(performance.now() - started).toBeLessThan(20_000); // a backtracking engine would not end this year
@@ -199,21 +236,27 @@ describe("checklist 5: identity matching", () => {
       expect([1, 2, 3].map(() => pattern.test(ALICE))).toEqual([true, true, true]);
     });
 
-    test.each(["(", "a(?=b)", "\\1", "[", "(?<n>a)\\k<n>"])("that RE2 does not know is refused by the program: %s", async (source) => {
-      const { status, stderr } = await runInProcess([
-        "verify-blob",
-        "--bundle",
-        realPath("a/blob-v1-email.sigstore.json"),
-        "--trusted-root",
-        realPath("a/trusted_root.json"),
-        "--certificate-identity-regexp",
-        source,
-        "--certificate-oidc-issuer",
-        ISSUER,
-        realPath("artifacts/hello.txt"),
-      ]);
-      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining("[USAGE_INVALID]") as unknown });
-    });
+    test.each(["(", "a(?=b)", "\\1", "[", "(?<n>a)\\k<n>"])(
+      "that RE2 does not know is refused by the program: %s",
+      async (source) => {
+        const { status, stderr } = await runInProcess([
+          "verify-blob",
+          "--bundle",
+          realPath("a/blob-v1-email.sigstore.json"),
+          "--trusted-root",
+          realPath("a/trusted_root.json"),
+          "--certificate-identity-regexp",
+          source,
+          "--certificate-oidc-issuer",
+          ISSUER,
+          realPath("artifacts/hello.txt"),
+        ]);
+        expect({ status, stderr }).toEqual({
+          status: 1,
+          stderr: expect.stringContaining("[USAGE_INVALID]") as unknown,
+        });
+      },
+    );
   });
 
   test("a key answers for no identity, and a certificate for no key", async () => {

@@ -7,7 +7,16 @@ import { makeAuthority, name } from "../support/certificates.ts";
 import { change } from "../support/json-edits.ts";
 import { base64, flip, utf8 } from "../support/logs.ts";
 import { outcomeOf } from "../support/outcome.ts";
-import { ALICE, ISSUER, issueCertificate, listCtLog, makeCtLog, minutes, YEARS_AGO, YEARS_AHEAD } from "../support/sandbox/authorities.ts";
+import {
+  ALICE,
+  ISSUER,
+  issueCertificate,
+  listCtLog,
+  makeCtLog,
+  minutes,
+  YEARS_AGO,
+  YEARS_AHEAD,
+} from "../support/sandbox/authorities.ts";
 import {
   ALICE_SIGNED,
   ARTIFACT,
@@ -35,29 +44,57 @@ describe("checklist 9: outcome is unforgeable", () => {
       ["the same again", message.text, ARTIFACT, ALICE_SIGNED, "accepted"],
       ["another content", statement.text, ARTIFACT, ALICE_SIGNED, "accepted"],
       ["another identity", message.text, ARTIFACT, bob, "IDENTITY_MISMATCH"],
-      ["another issuer", message.text, ARTIFACT, { identity: { subjectAlternativeName: ALICE, issuer: "x" } }, "ISSUER_MISMATCH"],
+      [
+        "another issuer",
+        message.text,
+        ARTIFACT,
+        { identity: { subjectAlternativeName: ALICE, issuer: "x" } },
+        "ISSUER_MISMATCH",
+      ],
       ["another artifact", message.text, utf8("another"), ALICE_SIGNED, "ARTIFACT_DIGEST_MISMATCH"],
       ["another subject", statement.text, utf8("another"), ALICE_SIGNED, "SUBJECT_MISMATCH"],
-      ["another predicate type", statement.text, ARTIFACT, { ...ALICE_SIGNED, predicateType: `${PREDICATE_TYPE}2` }, "PREDICATE_TYPE_MISMATCH"],
+      [
+        "another predicate type",
+        statement.text,
+        ARTIFACT,
+        { ...ALICE_SIGNED, predicateType: `${PREDICATE_TYPE}2` },
+        "PREDICATE_TYPE_MISMATCH",
+      ],
       [
         "another signature",
-        edited(bundleFrom(sandbox, { signer, timestamps: [] }), (json) => change(json, "messageSignature.signature", base64(flip(message.signature)))).text,
+        edited(bundleFrom(sandbox, { signer, timestamps: [] }), (json) =>
+          change(json, "messageSignature.signature", base64(flip(message.signature))),
+        ).text,
         ARTIFACT,
         ALICE_SIGNED,
         "SIGNATURE_INVALID",
       ],
       [
         "another key's signature",
-        bundleFrom(sandbox, { signer: { der: signer.der, keys: issueCertificate(sandbox.ca, {}, sandbox.ctLog).keys } }).text,
+        bundleFrom(sandbox, { signer: { der: signer.der, keys: issueCertificate(sandbox.ca, {}, sandbox.ctLog).keys } })
+          .text,
         ARTIFACT,
         ALICE_SIGNED,
         "SIGNATURE_INVALID",
       ],
-      ["another time", bundleFrom(sandbox, { signer, timestamps: [{ time: minutes(30) }] }).text, ARTIFACT, ALICE_SIGNED, "CERTIFICATE_NOT_VALID_AT_TIME"],
-      ["no log entry", bundleFrom(sandbox, { signer, entries: [] }).text, ARTIFACT, ALICE_SIGNED, "TLOG_THRESHOLD_NOT_MET"],
+      [
+        "another time",
+        bundleFrom(sandbox, { signer, timestamps: [{ time: minutes(30) }] }).text,
+        ARTIFACT,
+        ALICE_SIGNED,
+        "CERTIFICATE_NOT_VALID_AT_TIME",
+      ],
+      [
+        "no log entry",
+        bundleFrom(sandbox, { signer, entries: [] }).text,
+        ARTIFACT,
+        ALICE_SIGNED,
+        "TLOG_THRESHOLD_NOT_MET",
+      ],
       [
         "a certificate that differs in one bit",
-        edited(message, (json) => change(json, "verificationMaterial.certificate.rawBytes", base64(flip(signer.der)))).text,
+        edited(message, (json) => change(json, "verificationMaterial.certificate.rawBytes", base64(flip(signer.der))))
+          .text,
         ARTIFACT,
         ALICE_SIGNED,
         "CERTIFICATE_SIGNATURE_INVALID",
@@ -86,9 +123,13 @@ describe("checklist 9: outcome is unforgeable", () => {
     test("under another trusted root", async () => {
       await (await create()).verify(message.text, ARTIFACT, ALICE_SIGNED);
       const others = makeSandbox();
-      const verifier = await Verifier.create(parseTrustedRoot(rootText(sandbox, { certificateAuthorities: [], tlogs: undefined as never })));
+      const verifier = await Verifier.create(
+        parseTrustedRoot(rootText(sandbox, { certificateAuthorities: [], tlogs: undefined as never })),
+      );
       expect(await outcomeOf(verifier.verify(message.text, ARTIFACT, ALICE_SIGNED))).toBe("CERTIFICATE_ISSUER_UNKNOWN");
-      expect(await outcomeOf((await Verifier.create(rootOf(others))).verify(message.text, ARTIFACT, ALICE_SIGNED))).toBe("TLOG_THRESHOLD_NOT_MET");
+      expect(
+        await outcomeOf((await Verifier.create(rootOf(others))).verify(message.text, ARTIFACT, ALICE_SIGNED)),
+      ).toBe("TLOG_THRESHOLD_NOT_MET");
     });
 
     test("of SCTs that were set aside: they are looked at again", async () => {
@@ -100,8 +141,11 @@ describe("checklist 9: outcome is unforgeable", () => {
         expect(setAside.map(({ what }) => what)).toEqual(["signed-certificate-timestamp"]);
         expect(proven).toMatchObject({ signedCertificateTimestamps: [{ logId: sandbox.ctLog.logId }] });
       }
-      const both = await Verifier.create(rootOf(sandbox, { ctlogs: [listCtLog(stranger), listCtLog(sandbox.ctLog)] }), { thresholds: { sct: 2 } });
-      for (let run = 0; run < 2; run++) expect(await outcomeOf(both.verify(twice.text, ARTIFACT, ALICE_SIGNED))).toBe("accepted");
+      const both = await Verifier.create(rootOf(sandbox, { ctlogs: [listCtLog(stranger), listCtLog(sandbox.ctLog)] }), {
+        thresholds: { sct: 2 },
+      });
+      for (let run = 0; run < 2; run++)
+        expect(await outcomeOf(both.verify(twice.text, ARTIFACT, ALICE_SIGNED))).toBe("accepted");
     });
 
     test("of intermediates that one bundle brought: the next one has to bring them too", async () => {
@@ -109,13 +153,20 @@ describe("checklist 9: outcome is unforgeable", () => {
       const under = issueCertificate({ ...sandbox.ca, intermediate: sub }, {}, sandbox.ctLog);
       const verifier = await create({ allowCertificateChain: true });
       const ask = (chain: readonly Uint8Array[]): Promise<string> =>
-        outcomeOf(verifier.verify(bundleFrom(sandbox, { version: "0.1", signer: under, chain }).text, ARTIFACT, ALICE_SIGNED));
-      expect([await ask([sub.der]), await ask([]), await ask([sub.der])]).toEqual(["accepted", "CERTIFICATE_ISSUER_UNKNOWN", "accepted"]);
+        outcomeOf(
+          verifier.verify(bundleFrom(sandbox, { version: "0.1", signer: under, chain }).text, ARTIFACT, ALICE_SIGNED),
+        );
+      expect([await ask([sub.der]), await ask([]), await ask([sub.der])]).toEqual([
+        "accepted",
+        "CERTIFICATE_ISSUER_UNKNOWN",
+        "accepted",
+      ]);
     });
 
     test("of a signer who was denied since", async () => {
       const denied = new Set<string>();
-      const denyList: VerifierOptions["denyList"] = (one) => (one.kind === "certificate" && denied.has(base64(one.certificate.bytes)) ? "stolen" : undefined);
+      const denyList: VerifierOptions["denyList"] = (one) =>
+        one.kind === "certificate" && denied.has(base64(one.certificate.bytes)) ? "stolen" : undefined;
       const verifier = await create({ denyList });
       expect(await outcomeOf(verifier.verify(message.text, ARTIFACT, ALICE_SIGNED))).toBe("accepted");
       denied.add(base64(signer.der));
@@ -127,7 +178,9 @@ describe("checklist 9: outcome is unforgeable", () => {
     test("many at once give each its own outcome", async () => {
       const verifier = await create();
       const policies = Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? ALICE_SIGNED : bob));
-      const outcomes = await Promise.all(policies.map((policy) => outcomeOf(verifier.verify(message.text, ARTIFACT, policy))));
+      const outcomes = await Promise.all(
+        policies.map((policy) => outcomeOf(verifier.verify(message.text, ARTIFACT, policy))),
+      );
       expect(outcomes).toEqual(policies.map((policy) => (policy === bob ? "IDENTITY_MISMATCH" : "accepted")));
     });
   });
@@ -160,7 +213,11 @@ describe("checklist 9: outcome is unforgeable", () => {
 
   test("a long-lived certificate is looked at anew at each current time", async () => {
     const longLived = bundleFrom(sandbox, { signer: { request: { notBefore: YEARS_AGO, notAfter: YEARS_AHEAD } } });
-    const at = (now: Date): Promise<string> => outcomeOf(verifyIn(sandbox, longLived, { options: { time: { kind: "current-time", now } } }));
-    expect([await at(minutes(60)), await at(new Date("2040-01-01T00:00:00Z"))]).toEqual(["accepted", "CERTIFICATE_NOT_VALID_AT_TIME"]);
+    const at = (now: Date): Promise<string> =>
+      outcomeOf(verifyIn(sandbox, longLived, { options: { time: { kind: "current-time", now } } }));
+    expect([await at(minutes(60)), await at(new Date("2040-01-01T00:00:00Z"))]).toEqual([
+      "accepted",
+      "CERTIFICATE_NOT_VALID_AT_TIME",
+    ]);
   });
 });

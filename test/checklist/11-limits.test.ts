@@ -19,18 +19,34 @@ import {
 
 const sandbox = makeSandbox();
 const message = bundleFrom(sandbox);
-const ask = (bundle: SandboxBundle, demand?: Demand): ReturnType<typeof outcomeOf> => outcomeOf(verifyIn(sandbox, bundle, demand));
+const ask = (bundle: SandboxBundle, demand?: Demand): ReturnType<typeof outcomeOf> =>
+  outcomeOf(verifyIn(sandbox, bundle, demand));
 const outcome = (options: BundleOptions): ReturnType<typeof outcomeOf> => ask(bundleFrom(sandbox, options));
 
 const ENTRIES = "verificationMaterial.tlogEntries";
 const TIMESTAMPS = "verificationMaterial.timestampVerificationData.rfc3161Timestamps";
-const repeat = <T>(count: number, item: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => item(index));
+const repeat = <T>(count: number, item: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => item(index));
 
 /** Entries of logs that nobody knows, which are set aside without any work. */
 const strangers = (count: number): Json[] =>
-  repeat(count, (index) => change(change(pick(message.json, `${ENTRIES}.0`), "logId.keyId", base64(sha256(`log ${index}`))), "logIndex", `${index}`));
-const withEntries = (count: number): SandboxBundle => edited(message, (json) => change(json, ENTRIES, [pick(json, `${ENTRIES}.0`), ...strangers(count - 1)]));
-const withTimestamps = (count: number): SandboxBundle => edited(message, (json) => change(json, TIMESTAMPS, repeat(count, () => pick(json, `${TIMESTAMPS}.0`))));
+  repeat(count, (index) =>
+    change(
+      change(pick(message.json, `${ENTRIES}.0`), "logId.keyId", base64(sha256(`log ${index}`))),
+      "logIndex",
+      `${index}`,
+    ),
+  );
+const withEntries = (count: number): SandboxBundle =>
+  edited(message, (json) => change(json, ENTRIES, [pick(json, `${ENTRIES}.0`), ...strangers(count - 1)]));
+const withTimestamps = (count: number): SandboxBundle =>
+  edited(message, (json) =>
+    change(
+      json,
+      TIMESTAMPS,
+      repeat(count, () => pick(json, `${TIMESTAMPS}.0`)),
+    ),
+  );
 
 const subjects = (count: number): Json => statementAbout(...repeat(count - 1, (index) => sha256(`${index}`)), ARTIFACT);
 const digests = (count: number): Json =>
@@ -38,25 +54,56 @@ const digests = (count: number): Json =>
     ...pick(statementAbout(ARTIFACT), "subject.0.digest"),
     ...Object.fromEntries(repeat(count - 1, (index) => [`other${index}`, "00"])),
   });
-const deep = (depth: number): Json => change(statementAbout(ARTIFACT), "predicate", repeat(depth, () => 0).reduce<unknown>((inner) => [inner], 0));
+const deep = (depth: number): Json =>
+  change(
+    statementAbout(ARTIFACT),
+    "predicate",
+    repeat(depth, () => 0).reduce<unknown>((inner) => [inner], 0),
+  );
 
 describe("checklist 11: limits", () => {
   // The limits of src/limits.ts that a bundle can meet: at the limit it is verified, one beyond it is refused.
   test.each<[string, number, (count: number) => Promise<string>]>([
     ["log entries", 32, (count) => ask(withEntries(count))],
     ["timestamps", 32, (count) => ask(withTimestamps(count))],
-    ["certificates of a chain", 16, (count) => outcome({ version: "0.1", chain: repeat(count - 1, () => sandbox.ca.intermediate.der) })],
+    [
+      "certificates of a chain",
+      16,
+      (count) => outcome({ version: "0.1", chain: repeat(count - 1, () => sandbox.ca.intermediate.der) }),
+    ],
     ["subjects", 1024, (count) => outcome({ statement: subjects(count) })],
     ["digests of a subject", 32, (count) => outcome({ statement: digests(count) })],
     ["levels of JSON", 128, (count) => outcome({ statement: deep(count - 1) })],
     ["SCTs", 32, (count) => outcome({ signer: { request: { ctLogs: repeat(count, () => sandbox.ctLog) } } })],
-    ["names", 64, (count) => outcome({ signer: { request: { names: [...repeat(count - 1, (index) => uri(`https://example.com/${index}`)), email(ALICE)] } } })],
-    ["lines of a checkpoint", 64, (count) => outcome({ entries: [{ log: sandbox.rekor2, witnesses: repeat(count - 1, (index) => makeWitness(`witness${index}`)) }] })],
-    ["keys of the caller", 64, (count) => {
-      const bundle = bundleFrom(sandbox, { signer: { keys: signerKeys() } });
-      const { publicKey } = message;
-      return ask(bundle, { policy: { keys: [...repeat(count - 1, () => ({ publicKey })), { publicKey: bundle.publicKey }] as never } });
-    }],
+    [
+      "names",
+      64,
+      (count) =>
+        outcome({
+          signer: {
+            request: { names: [...repeat(count - 1, (index) => uri(`https://example.com/${index}`)), email(ALICE)] },
+          },
+        }),
+    ],
+    [
+      "lines of a checkpoint",
+      64,
+      (count) =>
+        outcome({
+          entries: [{ log: sandbox.rekor2, witnesses: repeat(count - 1, (index) => makeWitness(`witness${index}`)) }],
+        }),
+    ],
+    [
+      "keys of the caller",
+      64,
+      (count) => {
+        const bundle = bundleFrom(sandbox, { signer: { keys: signerKeys() } });
+        const { publicKey } = message;
+        return ask(bundle, {
+          policy: { keys: [...repeat(count - 1, () => ({ publicKey })), { publicKey: bundle.publicKey }] as never },
+        });
+      },
+    ],
   ])("%s: at most %i", async (what, limit, make) => {
     expect(await make(limit)).toBe("accepted");
     expect(await make(limit + 1)).toBe(what === "keys of the caller" ? "USAGE_INVALID" : "LIMIT_EXCEEDED");
@@ -68,7 +115,8 @@ describe("checklist 11: limits", () => {
     ["a timestamp", `${TIMESTAMPS}.0.signedTimestamp`, 256 * 1024],
     ["the body of a log entry", `${ENTRIES}.0.canonicalizedBody`, 1024 * 1024],
   ])("%s that is too large", async (_, path, limit) => {
-    const sized = (bytes: number): SandboxBundle => edited(message, (json) => change(json, path, base64(new Uint8Array(bytes))));
+    const sized = (bytes: number): SandboxBundle =>
+      edited(message, (json) => change(json, path, base64(new Uint8Array(bytes))));
     expect(await ask(sized(limit))).not.toBe("LIMIT_EXCEEDED");
     expect(await ask(sized(limit + 1))).toBe("LIMIT_EXCEEDED");
   });
@@ -78,7 +126,14 @@ describe("checklist 11: limits", () => {
     ["signatures of an envelope, of which a bundle has one", "dsseEnvelope.signatures", 1, { sig: "AA==" }],
   ])("%s: at most %i", async (_, path, limit, item) => {
     const bundle = path.startsWith("dsse") ? bundleFrom(sandbox, { statement: statementAbout(ARTIFACT) }) : message;
-    const sized = (count: number): SandboxBundle => edited(bundle, (json) => change(json, path, repeat(count, () => item)));
+    const sized = (count: number): SandboxBundle =>
+      edited(bundle, (json) =>
+        change(
+          json,
+          path,
+          repeat(count, () => item),
+        ),
+      );
     expect(await ask(sized(limit))).not.toMatch(/LIMIT_EXCEEDED|BUNDLE_MALFORMED/);
     expect(await ask(sized(limit + 1))).toMatch(/LIMIT_EXCEEDED|BUNDLE_MALFORMED/);
   });

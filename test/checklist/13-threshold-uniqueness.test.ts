@@ -17,7 +17,14 @@ import {
   minutes,
   type Listing,
 } from "../support/sandbox/authorities.ts";
-import { listRekor, makeRekor, makeWitness, type EntryOptions, type Rekor, type Witness } from "../support/sandbox/rekor.ts";
+import {
+  listRekor,
+  makeRekor,
+  makeWitness,
+  type EntryOptions,
+  type Rekor,
+  type Witness,
+} from "../support/sandbox/rekor.ts";
 import {
   ALICE_SIGNED,
   ARTIFACT,
@@ -32,7 +39,8 @@ import {
 
 const sandbox = makeSandbox();
 const { rekor1, rekor2 } = sandbox;
-const outcome = (options: BundleOptions, demand?: Demand): ReturnType<typeof outcomeOf> => outcomeOf(verifyIn(sandbox, bundleFrom(sandbox, options), demand));
+const outcome = (options: BundleOptions, demand?: Demand): ReturnType<typeof outcomeOf> =>
+  outcomeOf(verifyIn(sandbox, bundleFrom(sandbox, options), demand));
 
 const two = (what: "tlog" | "timestamp" | "sct"): VerifierOptions => ({ thresholds: { [what]: 2 } });
 const [acme, emca] = [{ operator: "acme.example" }, { operator: "emca.example" }];
@@ -56,7 +64,9 @@ describe("checklist 13: threshold uniqueness", () => {
 
     test("two logs of one operator are one", async () => {
       expect(await outcome({ entries }, listed(acme, acme))).toBe("TLOG_THRESHOLD_NOT_MET");
-      expect(await outcome({ entries: [...entries, { log: third }] }, listed(acme, acme, acme))).toBe("TLOG_THRESHOLD_NOT_MET");
+      expect(await outcome({ entries: [...entries, { log: third }] }, listed(acme, acme, acme))).toBe(
+        "TLOG_THRESHOLD_NOT_MET",
+      );
       expect(await outcome({ entries: [...entries, { log: third }] }, listed(acme, acme, emca))).toBe("accepted");
     });
 
@@ -78,12 +88,17 @@ describe("checklist 13: threshold uniqueness", () => {
 
     // Nothing but a checkpoint and an index binds these entries to a log id.
     const sameKey = (log: Rekor, generation: 1 | 2): Rekor =>
-      generation === 1 ? { ...log, logId: sha256("another id") } : { ...rekeyed(makeRekor(2, "https://alias.test"), log) };
+      generation === 1
+        ? { ...log, logId: sha256("another id") }
+        : { ...rekeyed(makeRekor(2, "https://alias.test"), log) };
 
     test.each([1, 2] as const)("one key under two ids is one: Rekor v%i", async (generation) => {
       const log = generation === 1 ? rekor1 : rekor2;
       const alias = sameKey(log, generation);
-      const unpromised = [{ log, promise: false }, { log: alias, promise: false, before: 5 }] satisfies EntryOptions[];
+      const unpromised = [
+        { log, promise: false },
+        { log: alias, promise: false, before: 5 },
+      ] satisfies EntryOptions[];
       const root = { tlogs: [listRekor(log), listRekor(alias)] };
       const bundle = bundleFrom(sandbox, { entries: unpromised });
       expect(await outcomeOf(verifyIn(sandbox, bundle, { root, options: two("tlog") }))).toBe("TLOG_THRESHOLD_NOT_MET");
@@ -126,7 +141,9 @@ describe("checklist 13: threshold uniqueness", () => {
     });
 
     test("two timestamps of one authority are one", async () => {
-      expect(await outcome({ timestamps: [{}, { time: minutes(1) }] }, listed(acme, emca))).toBe("TIMESTAMP_THRESHOLD_NOT_MET");
+      expect(await outcome({ timestamps: [{}, { time: minutes(1) }] }, listed(acme, emca))).toBe(
+        "TIMESTAMP_THRESHOLD_NOT_MET",
+      );
       expect(await outcome({ timestamps: [{}, {}] }, listed(acme, emca))).toBe("TIMESTAMP_THRESHOLD_NOT_MET");
     });
 
@@ -174,9 +191,13 @@ describe("checklist 13: threshold uniqueness", () => {
     test("one SCT in the certificate and beside it is one", async () => {
       const signer = issueCertificate(sandbox.ca, {}, sandbox.ctLog);
       const detachedScts = [parseDetachedSct(detachedSct(sandbox.ctLog, signer.der))];
-      expect(await outcome({ signer }, { ...listed(acme, emca), policy: { ...ALICE_SIGNED, detachedScts } })).toBe("SCT_THRESHOLD_NOT_MET");
+      expect(await outcome({ signer }, { ...listed(acme, emca), policy: { ...ALICE_SIGNED, detachedScts } })).toBe(
+        "SCT_THRESHOLD_NOT_MET",
+      );
       const others = [parseDetachedSct(detachedSct(other, signer.der))];
-      expect(await outcome({ signer }, { ...listed(acme, emca), policy: { ...ALICE_SIGNED, detachedScts: others } })).toBe("accepted");
+      expect(
+        await outcome({ signer }, { ...listed(acme, emca), policy: { ...ALICE_SIGNED, detachedScts: others } }),
+      ).toBe("accepted");
     });
 
     test("one key under two ids is one: no SCT signs for the id that it bears", async () => {
@@ -191,7 +212,8 @@ describe("checklist 13: threshold uniqueness", () => {
   describe("witnesses", () => {
     const keys = generateKeyPairSync("ed25519");
     const [first, second] = [makeWitness("one.example", keys), makeWitness("two.example")];
-    const read = (witness: Witness): ReturnType<typeof parseWitnessKey> => parseWitnessKey(witness.vkey, defaultCryptoProvider());
+    const read = (witness: Witness): ReturnType<typeof parseWitnessKey> =>
+      parseWitnessKey(witness.vkey, defaultCryptoProvider());
     const cosigned = (...witnesses: readonly Witness[]): BundleOptions => ({ entries: [{ log: rekor2, witnesses }] });
 
     test("two names with two keys are two", async () => {
@@ -208,7 +230,9 @@ describe("checklist 13: threshold uniqueness", () => {
     test("two keys of one name are one", async () => {
       const renewed = makeWitness("one.example");
       const witnesses = [await read(first), await read(renewed), await read(second)];
-      expect(await outcome(cosigned(first, renewed), { options: { witnesses, thresholds: { witness: 2 } } })).toBe("COSIGNATURE_THRESHOLD_NOT_MET");
+      expect(await outcome(cosigned(first, renewed), { options: { witnesses, thresholds: { witness: 2 } } })).toBe(
+        "COSIGNATURE_THRESHOLD_NOT_MET",
+      );
     });
 
     test("two witnesses of one operator are one", async () => {
@@ -218,14 +242,20 @@ describe("checklist 13: threshold uniqueness", () => {
       const options = { witnesses, thresholds: { witness: 2 } };
       expect(await outcome(cosigned(first, second), { options })).toBe("COSIGNATURE_THRESHOLD_NOT_MET");
       expect(await outcome(cosigned(first, third), { options })).toBe("accepted");
-      expect(await outcome(cosigned(first, second), { options: { witnesses: witnesses.slice(0, 2), thresholds: { witness: 2 } } })).toBe("USAGE_INVALID");
+      expect(
+        await outcome(cosigned(first, second), {
+          options: { witnesses: witnesses.slice(0, 2), thresholds: { witness: 2 } },
+        }),
+      ).toBe("USAGE_INVALID");
     });
 
     test("one key under two names is refused: no Ed25519 cosignature signs for the name that it bears", async () => {
       const alias = makeWitness("alias.example", keys);
       const witnesses = [await read(first), await read(alias)];
       for (const threshold of [0, 1, 2]) {
-        expect(await outcome(cosigned(first, alias), { options: { witnesses, thresholds: { witness: threshold } } })).toBe("USAGE_INVALID");
+        expect(
+          await outcome(cosigned(first, alias), { options: { witnesses, thresholds: { witness: threshold } } }),
+        ).toBe("USAGE_INVALID");
       }
     });
   });

@@ -2,7 +2,15 @@ import { describe, expect, test } from "vitest";
 import { change, pick, without, type Json } from "../support/json-edits.ts";
 import { base64, flip, unbase64 } from "../support/logs.ts";
 import { outcomeOf } from "../support/outcome.ts";
-import { ARTIFACT, bundleFrom, edited, makeSandbox, statementAbout, verifyIn, type SandboxBundle } from "../support/sandbox/sandbox.ts";
+import {
+  ARTIFACT,
+  bundleFrom,
+  edited,
+  makeSandbox,
+  statementAbout,
+  verifyIn,
+  type SandboxBundle,
+} from "../support/sandbox/sandbox.ts";
 
 const sandbox = makeSandbox();
 const { rekor1, rekor2 } = sandbox;
@@ -17,7 +25,8 @@ const MEDIA_TYPES = [
   "application/vnd.dev.sigstore.bundle.v0.3+json",
 ];
 
-const labelled = (bundle: SandboxBundle, mediaType: string): SandboxBundle => edited(bundle, (json) => change(json, "mediaType", mediaType));
+const labelled = (bundle: SandboxBundle, mediaType: string): SandboxBundle =>
+  edited(bundle, (json) => change(json, "mediaType", mediaType));
 const ask = (bundle: SandboxBundle): ReturnType<typeof outcomeOf> => outcomeOf(verifyIn(sandbox, bundle));
 
 const ENTRY = "verificationMaterial.tlogEntries.0";
@@ -48,17 +57,30 @@ describe("checklist 14: the version label relaxes nothing", () => {
     });
 
     test.each([
-      ["promise", (json: Json) => flipped(json, `${ENTRY}.inclusionPromise.signedEntryTimestamp`), "TLOG_INCLUSION_PROMISE_INVALID"],
+      [
+        "promise",
+        (json: Json) => flipped(json, `${ENTRY}.inclusionPromise.signedEntryTimestamp`),
+        "TLOG_INCLUSION_PROMISE_INVALID",
+      ],
       ["proof", (json: Json) => flipped(json, `${ENTRY}.inclusionProof.hashes.0`), "TLOG_INCLUSION_PROOF_INVALID"],
       ["root hash", (json: Json) => flipped(json, `${ENTRY}.inclusionProof.rootHash`), "TLOG_INCLUSION_PROOF_INVALID"],
       ["checkpoint", wrongCheckpoint, "CHECKPOINT_SIGNATURE_INVALID"],
-      ["checkpoint, which is empty", (json: Json) => change(json, `${ENTRY}.inclusionProof.checkpoint`, {}), "TLOG_INCLUSION_PROOF_INVALID"],
+      [
+        "checkpoint, which is empty",
+        (json: Json) => change(json, `${ENTRY}.inclusionProof.checkpoint`, {}),
+        "TLOG_INCLUSION_PROOF_INVALID",
+      ],
       [
         "timestamp",
-        (json: Json) => flipped(json, "verificationMaterial.timestampVerificationData.rfc3161Timestamps.0.signedTimestamp"),
+        (json: Json) =>
+          flipped(json, "verificationMaterial.timestampVerificationData.rfc3161Timestamps.0.signedTimestamp"),
         "TIMESTAMP_SIGNATURE_INVALID",
       ],
-      ["certificate", (json: Json) => flipped(json, "verificationMaterial.certificate.rawBytes"), "CERTIFICATE_SIGNATURE_INVALID"],
+      [
+        "certificate",
+        (json: Json) => flipped(json, "verificationMaterial.certificate.rawBytes"),
+        "CERTIFICATE_SIGNATURE_INVALID",
+      ],
     ])("a wrong %s is refused", async (_, edit, code) => {
       const bundle = BUNDLES["message, Rekor v1"];
       expect(await ask(labelled(edited(bundle, edit), mediaType))).toBe(code);
@@ -70,7 +92,9 @@ describe("checklist 14: the version label relaxes nothing", () => {
     });
 
     test("an entry with neither promise nor proof is refused", async () => {
-      const bare = edited(BUNDLES["message, Rekor v1"], (json) => without(without(json, `${ENTRY}.inclusionProof`), `${ENTRY}.inclusionPromise`));
+      const bare = edited(BUNDLES["message, Rekor v1"], (json) =>
+        without(without(json, `${ENTRY}.inclusionProof`), `${ENTRY}.inclusionPromise`),
+      );
       expect(await ask(labelled(bare, mediaType))).toMatch(/^TLOG_INCLUSION_(PROOF|PROMISE)_MISSING$/);
     });
   });
@@ -79,7 +103,9 @@ describe("checklist 14: the version label relaxes nothing", () => {
     const promised = edited(BUNDLES["message, Rekor v1"], (json) => without(json, `${ENTRY}.inclusionProof`));
     for (const mediaType of MEDIA_TYPES) {
       const first = mediaType.includes("0.1");
-      expect(await ask(labelled(promised, mediaType)), mediaType).toBe(first ? "accepted" : "TLOG_INCLUSION_PROOF_MISSING");
+      expect(await ask(labelled(promised, mediaType)), mediaType).toBe(
+        first ? "accepted" : "TLOG_INCLUSION_PROOF_MISSING",
+      );
     }
     const { unproven, logEntries } = await verifyIn(sandbox, labelled(promised, MEDIA_TYPES[0] ?? ""));
     expect(unproven.map(({ what }) => what)).toEqual(["tlog-inclusion-proof"]);
@@ -90,7 +116,9 @@ describe("checklist 14: the version label relaxes nothing", () => {
     const proven = bundleFrom(sandbox, { entries: [{ log: rekor1, promise: false }] });
     for (const mediaType of MEDIA_TYPES) {
       const first = mediaType.includes("0.1");
-      expect(await ask(labelled(proven, mediaType)), mediaType).toBe(first ? "TLOG_INCLUSION_PROMISE_MISSING" : "accepted");
+      expect(await ask(labelled(proven, mediaType)), mediaType).toBe(
+        first ? "TLOG_INCLUSION_PROMISE_MISSING" : "accepted",
+      );
     }
   });
 

@@ -4,12 +4,22 @@ import { Verifier } from "../../src/verify/verifier.ts";
 import { utf8 } from "../support/logs.ts";
 import { outcomeOf } from "../support/outcome.ts";
 import { REAL_ROOTS, realBytes, realCase, realPolicy } from "../support/real.ts";
-import { ARTIFACT, bundleFrom, makeSandbox, statementAbout, verifyIn, type Demand } from "../support/sandbox/sandbox.ts";
+import {
+  ARTIFACT,
+  bundleFrom,
+  makeSandbox,
+  statementAbout,
+  verifyIn,
+  type Demand,
+} from "../support/sandbox/sandbox.ts";
 
 const sandbox = makeSandbox();
 const other = utf8("another artifact");
 const hex = (algorithm: string, data: Uint8Array): string => createHash(algorithm).update(data).digest("hex");
-const bytes = (algorithm: "sha256" | "sha384" | "sha512", data: Uint8Array): { algorithm: typeof algorithm; value: Uint8Array } => ({
+const bytes = (
+  algorithm: "sha256" | "sha384" | "sha512",
+  data: Uint8Array,
+): { algorithm: typeof algorithm; value: Uint8Array } => ({
   algorithm,
   value: new Uint8Array(Buffer.from(hex(algorithm, data), "hex")),
 });
@@ -66,9 +76,15 @@ describe("checklist 15: subjects", () => {
 
     test("given by a digest in another algorithm is an error of its own", async () => {
       const subject = { digest: { sha512: hex("sha512", ARTIFACT) } };
-      expect(await ask([subject], { artifact: { digests: [bytes("sha256", ARTIFACT)] } })).toBe("DIGEST_ALGORITHM_MISMATCH");
-      expect(await ask([own], { artifact: { digests: [bytes("sha512", ARTIFACT)] } })).toBe("DIGEST_ALGORITHM_MISMATCH");
-      expect(await ask([own, subject], { artifact: { digests: [bytes("sha384", ARTIFACT), bytes("sha512", ARTIFACT)] } })).toBe("accepted");
+      expect(await ask([subject], { artifact: { digests: [bytes("sha256", ARTIFACT)] } })).toBe(
+        "DIGEST_ALGORITHM_MISMATCH",
+      );
+      expect(await ask([own], { artifact: { digests: [bytes("sha512", ARTIFACT)] } })).toBe(
+        "DIGEST_ALGORITHM_MISMATCH",
+      );
+      expect(
+        await ask([own, subject], { artifact: { digests: [bytes("sha384", ARTIFACT), bytes("sha512", ARTIFACT)] } }),
+      ).toBe("accepted");
     });
   });
 
@@ -88,13 +104,26 @@ describe("checklist 15: subjects", () => {
     });
 
     test("a name", async () => {
-      expect(await ask([{ ...foreign, name: "own" }, { ...own, name: "own" }], { artifact: utf8("x") })).toBe("SUBJECT_MISMATCH");
-      const { content } = await verifyIn(sandbox, bundleFrom(sandbox, { statement: about({ ...own, name: "../../etc/passwd" }) as never }));
+      expect(
+        await ask(
+          [
+            { ...foreign, name: "own" },
+            { ...own, name: "own" },
+          ],
+          { artifact: utf8("x") },
+        ),
+      ).toBe("SUBJECT_MISMATCH");
+      const { content } = await verifyIn(
+        sandbox,
+        bundleFrom(sandbox, { statement: about({ ...own, name: "../../etc/passwd" }) as never }),
+      );
       expect(content).toMatchObject({ kind: "statement", subject: { subject: { name: "../../etc/passwd" } } });
     });
 
     test("a digest of one algorithm under the name of another", async () => {
-      expect(await ask([{ digest: { sha384: hex("sha384", other), sha256: hex("sha512", ARTIFACT).slice(0, 64) } }])).toBe("SUBJECT_MISMATCH");
+      expect(
+        await ask([{ digest: { sha384: hex("sha384", other), sha256: hex("sha512", ARTIFACT).slice(0, 64) } }]),
+      ).toBe("SUBJECT_MISMATCH");
     });
   });
 
@@ -109,8 +138,10 @@ describe("checklist 15: subjects", () => {
       const verifier = await Verifier.create(REAL_ROOTS.a);
       const verifyAbout = (artifact: string): ReturnType<typeof outcomeOf> =>
         outcomeOf(verifier.verify(realBytes(one.bundle), realBytes(artifact), realPolicy(one)));
-      for (const artifact of [one.artifact, ...(one.alsoCovers ?? [])]) expect(await verifyAbout(artifact), artifact).toBe("accepted");
-      for (const artifact of ["keys/p256.pub", "artifacts/empty.txt"]) expect(await verifyAbout(artifact), artifact).toBe("SUBJECT_MISMATCH");
+      for (const artifact of [one.artifact, ...(one.alsoCovers ?? [])])
+        expect(await verifyAbout(artifact), artifact).toBe("accepted");
+      for (const artifact of ["keys/p256.pub", "artifacts/empty.txt"])
+        expect(await verifyAbout(artifact), artifact).toBe("SUBJECT_MISMATCH");
     });
   });
 });

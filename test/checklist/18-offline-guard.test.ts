@@ -52,7 +52,9 @@ describe("checklist 18: offline guard", () => {
     onTestFinished(() => rmSync(home, { recursive: true }));
     const [bundle, artifact] = files;
     const identity = ["--certificate-identity", signer.identity, "--certificate-oidc-issuer", signer.issuer];
-    const run = await runInProcess(["verify-blob", "--offline", "--bundle", bundle, ...identity, artifact], { environment: { HOME: home, TUF_ROOT: home } });
+    const run = await runInProcess(["verify-blob", "--offline", "--bundle", bundle, ...identity, artifact], {
+      environment: { HOME: home, TUF_ROOT: home },
+    });
     expect(run.status).toBe(1);
     expect(run.stderr).toContain("embedded");
     expect(run.stderr).toContain("[TLOG_THRESHOLD_NOT_MET]"); // the public-good instance has not logged this bundle
@@ -66,7 +68,10 @@ describe("checklist 18: offline guard", () => {
     const [bundle, artifact] = files;
     const identity = ["--certificate-identity", signer.identity, "--certificate-oidc-issuer", signer.issuer];
     const { fetch } = globalThis;
-    const run = await runInProcess(["verify-blob", "--bundle", bundle, ...identity, artifact], { environment: { HOME: home, TUF_ROOT: home }, fetch });
+    const run = await runInProcess(["verify-blob", "--bundle", bundle, ...identity, artifact], {
+      environment: { HOME: home, TUF_ROOT: home },
+      fetch,
+    });
     expect(run.status).toBe(1);
     expect(opened).not.toEqual([]);
   });

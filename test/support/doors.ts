@@ -43,28 +43,47 @@ export async function askEverywhere(ask: Ask): Promise<Readonly<Partial<Record<D
   const folder = mkdtempSync(join(tmpdir(), "cosign-ts-test-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const path = (name: string): string => join(folder, name);
-  const files = { "bundle.sigstore.json": ask.bundle, artifact: ask.artifact, "trusted_root.json": ask.root, ...ask.files };
+  const files = {
+    "bundle.sigstore.json": ask.bundle,
+    artifact: ask.artifact,
+    "trusted_root.json": ask.root,
+    ...ask.files,
+  };
   for (const [name, content] of Object.entries(files)) writeFileSync(path(name), content);
 
   const { bundle, artifact, policy, options = {}, flags } = ask;
   const trustedRoot = parseTrustedRoot(ask.root);
   const outcomes: Partial<Record<Door, Outcome>> = {
     verify: await outcomeOf(verify(bundle, artifact, { ...options, ...policy, trustedRoot })),
-    Verifier: await outcomeOf(Verifier.create(trustedRoot, options).then((verifier) => verifier.verify(bundle, artifact, policy))),
+    Verifier: await outcomeOf(
+      Verifier.create(trustedRoot, options).then((verifier) => verifier.verify(bundle, artifact, policy)),
+    ),
     "verify of files": await outcomeOf(
-      verifyFile({ path: path("bundle.sigstore.json") }, { path: path("artifact") }, {
-        ...options,
-        ...policy,
-        trust: { path: path("trusted_root.json") },
-      }),
+      verifyFile(
+        { path: path("bundle.sigstore.json") },
+        { path: path("artifact") },
+        {
+          ...options,
+          ...policy,
+          trust: { path: path("trusted_root.json") },
+        },
+      ),
     ),
   };
   if (flags !== undefined) outcomes.program = await askProgram(ask, flags, path);
   return outcomes;
 }
 
-async function askProgram({ command = "verify-blob", now, discover = false }: Ask, flags: readonly string[], path: (name: string) => string): Promise<Outcome> {
-  const given = [...(discover ? [] : ["--bundle", path("bundle.sigstore.json")]), "--trusted-root", path("trusted_root.json")];
+async function askProgram(
+  { command = "verify-blob", now, discover = false }: Ask,
+  flags: readonly string[],
+  path: (name: string) => string,
+): Promise<Outcome> {
+  const given = [
+    ...(discover ? [] : ["--bundle", path("bundle.sigstore.json")]),
+    "--trusted-root",
+    path("trusted_root.json"),
+  ];
   const args = [command, ...given, ...flags.map((flag) => flag.replace(/^@/, () => path("/"))), path("artifact")];
   const { status, stderr } = await runInProcess(args, now === undefined ? {} : { now: () => now });
   if (status === 0 && stderr.endsWith("Verified OK\n")) return "accepted";

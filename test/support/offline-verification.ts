@@ -16,5 +16,9 @@ async function tryToConnect(): Promise<string> {
 }
 
 const verifier = await Verifier.create(parseTrustedRoot(readFileSync(root)));
-const { checks } = await verifier.verify(readFileSync(bundle), readFileSync(artifact), { identity: { subjectAlternativeName, issuer } });
-process.stdout.write(JSON.stringify({ socket: await tryToConnect(), passed: checks.every(({ outcome }) => outcome === "passed") }));
+const { checks } = await verifier.verify(readFileSync(bundle), readFileSync(artifact), {
+  identity: { subjectAlternativeName, issuer },
+});
+process.stdout.write(
+  JSON.stringify({ socket: await tryToConnect(), passed: checks.every(({ outcome }) => outcome === "passed") }),
+);

@@ -25,5 +25,7 @@ export async function outcomeOf(verification: Promise<VerifiedBundle>): Promise<
 
 /** Lists the checks of a refusal that failed, as `name: CODE`. */
 export function failedChecks(error: SigstoreError): readonly string[] {
-  return (error.report ?? []).filter(({ outcome }) => outcome === "failed").map(({ name, code }) => `${name}: ${code ?? "no code"}`);
+  return (error.report ?? [])
+    .filter(({ outcome }) => outcome === "failed")
+    .map(({ name, code }) => `${name}: ${code ?? "no code"}`);
 }

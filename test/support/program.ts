@@ -11,7 +11,10 @@ export interface Run {
 /** Runs the program in this process, with nothing of it: no environment, no network, no input, and a clock that stands. */
 export async function runInProcess(args: readonly string[], surroundings: Partial<Context> = {}): Promise<Run> {
   const written = { stdout: "", stderr: "" };
-  const sink = (name: keyof typeof written): Context["stdout"] => ({ write: (text) => void (written[name] += text), isTerminal: false });
+  const sink = (name: keyof typeof written): Context["stdout"] => ({
+    write: (text) => void (written[name] += text),
+    isTerminal: false,
+  });
   const context: Context = {
     stdout: sink("stdout"),
     stderr: sink("stderr"),

@@ -50,8 +50,9 @@ export function realBytes(path: string): Uint8Array {
 }
 
 /** Every case of the manifest. */
-export const REAL_CASES: readonly RealCase[] = (JSON.parse(readFileSync(realPath("manifest.json"), "utf8")) as { readonly cases: RealCase[] })
-  .cases;
+export const REAL_CASES: readonly RealCase[] = (
+  JSON.parse(readFileSync(realPath("manifest.json"), "utf8")) as { readonly cases: RealCase[] }
+).cases;
 
 export function realCase(name: string): RealCase {
   const found = REAL_CASES.find((one) => one.name === name);
@@ -74,7 +75,10 @@ export function realPolicy({ signer, predicateType }: RealCase): VerifyPolicy {
   const type = predicateType === undefined ? {} : { predicateType };
   return signer.kind === "certificate"
     ? { identity: { subjectAlternativeName: signer.identity, issuer: signer.issuer }, ...type }
-    : { keys: [{ publicKey: parsePublicKeyPem(new TextDecoder().decode(realBytes(signer.key))), name: signer.key }], ...type };
+    : {
+        keys: [{ publicKey: parsePublicKeyPem(new TextDecoder().decode(realBytes(signer.key))), name: signer.key }],
+        ...type,
+      };
 }
 
 /** No log is asked of a bundle that was made without one. */

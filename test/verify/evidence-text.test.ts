@@ -115,7 +115,10 @@ describe("text from a certificate or a bundle", () => {
   test.each(HOSTILE)("%s is shown, not obeyed", async (_, hostile, shown) => {
     const value = `main${hostile}verified`;
     const signer = { request: { fulcio: { 14: value } } };
-    const statement = { ...statementAbout(ARTIFACT), subject: [{ name: value, digest: (statementAbout(ARTIFACT)["subject"] as { digest: object }[])[0]?.digest }] };
+    const statement = {
+      ...statementAbout(ARTIFACT),
+      subject: [{ name: value, digest: (statementAbout(ARTIFACT)["subject"] as { digest: object }[])[0]?.digest }],
+    };
     const evidence = await verifyIn(sandbox, bundleFrom(sandbox, { signer, statement }));
     const tree = evidenceToText(evidence);
     expect(tree).toContain(`Source Repository Ref: main${shown}verified`);
@@ -125,7 +128,13 @@ describe("text from a certificate or a bundle", () => {
 
     const error = await refusal(
       verifyIn(sandbox, bundleFrom(sandbox, { signer, statement }), {
-        policy: { identity: { subjectAlternativeName: "alice@example.com", issuer: ISSUER, extensions: { sourceRepositoryRef: "main" } } },
+        policy: {
+          identity: {
+            subjectAlternativeName: "alice@example.com",
+            issuer: ISSUER,
+            extensions: { sourceRepositoryRef: "main" },
+          },
+        },
       }),
     );
     for (const text of [refusalToText(error), ...checksToText(error.report ?? []).split("\n")]) {
@@ -137,18 +146,36 @@ describe("text from a certificate or a bundle", () => {
 
 describe("refusalToText", () => {
   test("is one line with cause, values, remedy and code", () => {
-    const error = new VerificationError("SIGNATURE_INVALID", "signature does not verify", { expected: "a", found: "b", remedy: "sign again" });
-    expect(refusalToText(error)).toBe("signature does not verify (expected a; found b); sign again [SIGNATURE_INVALID]");
+    const error = new VerificationError("SIGNATURE_INVALID", "signature does not verify", {
+      expected: "a",
+      found: "b",
+      remedy: "sign again",
+    });
+    expect(refusalToText(error)).toBe(
+      "signature does not verify (expected a; found b); sign again [SIGNATURE_INVALID]",
+    );
   });
 });
 
 describe("checksToText", () => {
   test("is what the program prints with --explain: each check, its outcome, its section", async () => {
     const one = realCase("a/blob-v1-key-p256");
-    const flags = ["--bundle", realPath(one.bundle), "--key", realPath("keys/p256.pub"), "--trusted-root", realPath("a/trusted_root.json"), "--explain"];
+    const flags = [
+      "--bundle",
+      realPath(one.bundle),
+      "--key",
+      realPath("keys/p256.pub"),
+      "--trusted-root",
+      realPath("a/trusted_root.json"),
+      "--explain",
+    ];
     const { stderr } = await runInProcess(["verify-blob", ...flags, realPath("artifacts/world.txt")]);
-    expect(stderr).toMatch(/^ok {4}tlog\[0\]\.inclusion-proof +in the tree of size 22 of http:\/\/127\.0\.0\.1:4410 {2}\[rekor-spec/m);
-    expect(stderr).toMatch(/^FAIL {2}artifact\.digest +.*ARTIFACT_DIGEST_MISMATCH\) {2}\[bundle\.proto, message_digest\]$/m);
+    expect(stderr).toMatch(
+      /^ok {4}tlog\[0\]\.inclusion-proof +in the tree of size 22 of http:\/\/127\.0\.0\.1:4410 {2}\[rekor-spec/m,
+    );
+    expect(stderr).toMatch(
+      /^FAIL {2}artifact\.digest +.*ARTIFACT_DIGEST_MISMATCH\) {2}\[bundle\.proto, message_digest\]$/m,
+    );
     expect(stderr).toMatch(/^-- {4}key\.validity +\[client-spec §4\.3\]$/m);
   });
 });

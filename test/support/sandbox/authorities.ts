@@ -78,12 +78,15 @@ const uint = (value: number | bigint, length: number): Uint8Array =>
   Uint8Array.from({ length }, (_, index) => Number((BigInt(value) >> BigInt(8 * (length - 1 - index))) & 0xffn));
 
 /** A TLS vector with its length before it. */
-const vector = (lengthBytes: number, content: Uint8Array): Uint8Array => bytes(uint(content.length, lengthBytes), content);
+const vector = (lengthBytes: number, content: Uint8Array): Uint8Array =>
+  bytes(uint(content.length, lengthBytes), content);
 
 /** What a log signs: RFC 6962 §3.2. */
-const signedBySct = (time: Date, entry: Uint8Array): Uint8Array => bytes(0, 0, uint(time.getTime(), 8), entry, uint(0, 2));
+const signedBySct = (time: Date, entry: Uint8Array): Uint8Array =>
+  bytes(0, 0, uint(time.getTime(), 8), entry, uint(0, 2));
 
-const precertEntry = (tbs: Uint8Array, issuer: Keys): Uint8Array => bytes(uint(1, 2), sha256(spkiOf(issuer)), vector(3, tbs));
+const precertEntry = (tbs: Uint8Array, issuer: Keys): Uint8Array =>
+  bytes(uint(1, 2), sha256(spkiOf(issuer)), vector(3, tbs));
 const x509Entry = (certificate: Uint8Array): Uint8Array => bytes(uint(0, 2), vector(3, certificate));
 
 /** DigitallySigned with SHA-256 and ECDSA. */
@@ -93,7 +96,13 @@ const digitallySigned = (log: CtLog, data: Uint8Array): Uint8Array =>
 /** An SCT over a certificate, in the JSON in which a log answers. */
 export function detachedSct(log: CtLog, certificate: Uint8Array, time: Date = NOW): string {
   const signature = digitallySigned(log, signedBySct(time, x509Entry(certificate)));
-  const sct = { sct_version: 0, id: base64(log.logId), timestamp: time.getTime(), extensions: "", signature: base64(signature) };
+  const sct = {
+    sct_version: 0,
+    id: base64(log.logId),
+    timestamp: time.getTime(),
+    extensions: "",
+    signature: base64(signature),
+  };
   return JSON.stringify(sct);
 }
 
@@ -111,7 +120,10 @@ export interface CaOptions {
 
 export function makeCa({ commonName = "sandbox", intermediate = {} }: CaOptions = {}): CertificateAuthority {
   const { notBefore = YEARS_AGO, notAfter = YEARS_AHEAD, keys } = intermediate;
-  const root = makeAuthority({ subject: name({ O: "Example", CN: `${commonName} root` }), notBefore: asUtcTime(YEARS_AGO) });
+  const root = makeAuthority({
+    subject: name({ O: "Example", CN: `${commonName} root` }),
+    notBefore: asUtcTime(YEARS_AGO),
+  });
   return {
     root,
     intermediate: makeAuthority({
@@ -153,7 +165,11 @@ const fulcioExtension = (number: number, value: string): Extension =>
   extension(`${OIDS.fulcio}.${number}`, number < 8 ? new TextEncoder().encode(value) : utf8(value));
 
 /** Issues a certificate as Fulcio does: SCTs over the precertificate first, then the certificate with them. */
-export function issueCertificate({ intermediate }: CertificateAuthority, request: CertificateRequest, ctLog: CtLog): IssuedCertificate {
+export function issueCertificate(
+  { intermediate }: CertificateAuthority,
+  request: CertificateRequest,
+  ctLog: CtLog,
+): IssuedCertificate {
   const { keys = signerKeys(), names = [email(ALICE)], issuer = ISSUER, ctLogs = [ctLog], sctTime = NOW } = request;
   const issuerExtensions = issuer === null ? [] : [fulcioExtension(1, issuer), fulcioExtension(8, issuer)];
   const others = Object.entries(request.fulcio ?? {}).map(([number, value]) => fulcioExtension(Number(number), value));
@@ -187,11 +203,26 @@ export interface TimestampAuthority {
 }
 
 export function makeTimestampAuthority(commonName = "sandbox"): TimestampAuthority {
-  const root = makeAuthority({ subject: name({ O: "Example", CN: `${commonName} tsa root` }), notBefore: asUtcTime(YEARS_AGO) });
-  return { root, tsa: makeTsa({ issuer: root, subject: name({ O: "Example", CN: `${commonName} tsa` }), notBefore: asUtcTime(YEARS_AGO) }) };
+  const root = makeAuthority({
+    subject: name({ O: "Example", CN: `${commonName} tsa root` }),
+    notBefore: asUtcTime(YEARS_AGO),
+  });
+  return {
+    root,
+    tsa: makeTsa({
+      issuer: root,
+      subject: name({ O: "Example", CN: `${commonName} tsa` }),
+      notBefore: asUtcTime(YEARS_AGO),
+    }),
+  };
 }
 
-export function timestamp({ tsa }: TimestampAuthority, data: Uint8Array, time: Date = NOW, policy?: string): Uint8Array {
+export function timestamp(
+  { tsa }: TimestampAuthority,
+  data: Uint8Array,
+  time: Date = NOW,
+  policy?: string,
+): Uint8Array {
   return makeTimestamp({
     tsa,
     data,

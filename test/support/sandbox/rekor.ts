@@ -24,7 +24,13 @@ export function makeRekor(generation: 1 | 2, baseUrl = `https://rekor${generatio
 }
 
 export function listRekor({ generation, publicKey, logId, baseUrl }: Rekor, listing: Listing = {}): Json {
-  return listLog(publicKey.spki, generation === 1 ? "PKIX_ECDSA_P256_SHA_256" : "PKIX_ED25519", logId, baseUrl, listing);
+  return listLog(
+    publicKey.spki,
+    generation === 1 ? "PKIX_ECDSA_P256_SHA_256" : "PKIX_ED25519",
+    logId,
+    baseUrl,
+    listing,
+  );
 }
 
 /** What is logged. */
@@ -42,7 +48,9 @@ export type EntryKind = "hashedrekord" | "dsse" | "intoto";
 
 const digest = (hash: string, data: Uint8Array): Buffer => createHash(hash).update(data).digest();
 const pemOf = (verifier: Signed["verifier"]): string =>
-  "certificate" in verifier ? new X509Certificate(verifier.certificate).toString() : String(verifier.publicKey.export({ type: "spki", format: "pem" }));
+  "certificate" in verifier
+    ? new X509Certificate(verifier.certificate).toString()
+    : verifier.publicKey.export({ type: "spki", format: "pem" });
 
 /** Writes a body as RFC 8785 does, for values without numbers and without text that needs escaping otherwise. */
 function canonical(value: unknown): string {
@@ -55,31 +63,44 @@ function canonical(value: unknown): string {
 function specOf(kind: EntryKind, generation: 1 | 2, signed: Signed): Json {
   const { signature, verifier, message, hash, keyDetails, envelope } = signed;
   if (generation === 2) {
-    const rawBytes = "certificate" in verifier ? verifier.certificate : verifier.publicKey.export({ type: "spki", format: "der" });
+    const rawBytes =
+      "certificate" in verifier ? verifier.certificate : verifier.publicKey.export({ type: "spki", format: "der" });
     const named = "certificate" in verifier ? "x509Certificate" : "publicKey";
     const proof = { content: base64(signature), verifier: { keyDetails, [named]: { rawBytes: base64(rawBytes) } } };
     const algorithm = `SHA2_${hash.slice(3)}`;
-    if (kind === "hashedrekord") return { hashedRekordV002: { data: { algorithm, digest: base64(digest(hash, message)) }, signature: proof } };
+    if (kind === "hashedrekord")
+      return { hashedRekordV002: { data: { algorithm, digest: base64(digest(hash, message)) }, signature: proof } };
     const payloadHash = { algorithm: "SHA2_256", digest: base64(digest("sha256", envelope?.payload ?? message)) };
     return { dsseV002: { payloadHash, signatures: [proof] } };
   }
   const pem = base64(pemOf(verifier));
-  const hashOf = (algorithm: string, data: Uint8Array): Json => ({ algorithm, value: digest(algorithm, data).toString("hex") });
+  const hashOf = (algorithm: string, data: Uint8Array): Json => ({
+    algorithm,
+    value: digest(algorithm, data).toString("hex"),
+  });
   const payloadHash = hashOf("sha256", envelope?.payload ?? message);
   const envelopeHash = hashOf("sha256", utf8("as it was sent to the log, in bytes that no bundle keeps"));
   switch (kind) {
     case "hashedrekord":
-      return { data: { hash: hashOf(hash, message) }, signature: { content: base64(signature), publicKey: { content: pem } } };
+      return {
+        data: { hash: hashOf(hash, message) },
+        signature: { content: base64(signature), publicKey: { content: pem } },
+      };
     case "dsse":
       return { envelopeHash, payloadHash, signatures: [{ signature: base64(signature), verifier: pem }] };
     case "intoto": {
       const signatures = [{ publicKey: pem, sig: base64(base64(signature)) }];
-      return { content: { envelope: { payloadType: envelope?.payloadType, signatures }, hash: envelopeHash, payloadHash } };
+      return {
+        content: { envelope: { payloadType: envelope?.payloadType, signatures }, hash: envelopeHash, payloadHash },
+      };
     }
   }
 }
 
-const VERSIONS = { 1: { hashedrekord: "0.0.1", dsse: "0.0.1", intoto: "0.0.2" }, 2: { hashedrekord: "0.0.2", dsse: "0.0.2", intoto: "" } };
+const VERSIONS = {
+  1: { hashedrekord: "0.0.1", dsse: "0.0.1", intoto: "0.0.2" },
+  2: { hashedrekord: "0.0.2", dsse: "0.0.2", intoto: "" },
+};
 
 export interface EntryOptions {
   readonly log: Rekor;
@@ -102,14 +123,23 @@ export interface EntryOptions {
 
 /** Logs a signature. */
 export function makeEntry(signed: Signed, options: EntryOptions): TransparencyLogEntry {
-  const { log, promise = log.generation === 1, proof = true, integratedTime = NOW, before = 3, witnesses = [] } = options;
+  const {
+    log,
+    promise = log.generation === 1,
+    proof = true,
+    integratedTime = NOW,
+    before = 3,
+    witnesses = [],
+  } = options;
   const { generation } = log;
   const kind = options.kind ?? (generation === 1 && signed.envelope !== undefined ? "dsse" : "hashedrekord");
   const kindVersion = { kind, version: VERSIONS[generation][kind] };
   const plain = { apiVersion: kindVersion.version, kind, spec: specOf(kind, generation, signed) };
   const body = utf8((options.text ?? ((same) => same))(canonical((options.body ?? ((same) => same))(plain))));
   const logged = cosigned(logEntry(log, generation, body, { kindVersion, before }), witnesses);
-  const { inclusionProof, ...withoutProof } = promise ? withPromise(logged, log, BigInt(integratedTime.getTime() / 1000)) : logged;
+  const { inclusionProof, ...withoutProof } = promise
+    ? withPromise(logged, log, BigInt(integratedTime.getTime() / 1000))
+    : logged;
   const entry = proof && inclusionProof !== undefined ? { ...withoutProof, inclusionProof } : withoutProof;
   return (options.entry ?? ((same) => same))(entry);
 }
@@ -148,5 +178,11 @@ function cosigned(entry: TransparencyLogEntry, witnesses: readonly Witness[]): T
   if (inclusionProof === undefined || witnesses.length === 0) return entry;
   const { checkpoint } = inclusionProof;
   const text = checkpoint.slice(0, checkpoint.lastIndexOf("\n\n") + 1);
-  return { ...entry, inclusionProof: { ...inclusionProof, checkpoint: checkpoint + witnesses.map(({ cosign }) => cosign(text)).join("") } };
+  return {
+    ...entry,
+    inclusionProof: {
+      ...inclusionProof,
+      checkpoint: checkpoint + witnesses.map(({ cosign }) => cosign(text)).join(""),
+    },
+  };
 }

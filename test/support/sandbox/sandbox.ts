@@ -44,7 +44,13 @@ export interface Sandbox {
 }
 
 export function makeSandbox(): Sandbox {
-  return { ca: makeCa(), ctLog: makeCtLog(), rekor1: makeRekor(1), rekor2: makeRekor(2), tsa: makeTimestampAuthority() };
+  return {
+    ca: makeCa(),
+    ctLog: makeCtLog(),
+    rekor1: makeRekor(1),
+    rekor2: makeRekor(2),
+    tsa: makeTimestampAuthority(),
+  };
 }
 
 /** The lists of a trusted root, for a test to change some. */
@@ -84,7 +90,10 @@ const hexDigest = (data: Uint8Array): string => Buffer.from(sha256(data)).toStri
 export function statementAbout(...artifacts: readonly Uint8Array[]): Json {
   return {
     _type: "https://in-toto.io/Statement/v1",
-    subject: artifacts.map((artifact, index) => ({ name: `subject ${index}`, digest: { sha256: hexDigest(artifact) } })),
+    subject: artifacts.map((artifact, index) => ({
+      name: `subject ${index}`,
+      digest: { sha256: hexDigest(artifact) },
+    })),
     predicateType: PREDICATE_TYPE,
     predicate: { note: "made for a test" },
   };
@@ -153,9 +162,16 @@ function preAuthEncoding(payloadType: string, payload: Uint8Array): Uint8Array {
 
 /** Signs, and lets everybody vouch for it. */
 export function bundleFrom(sandbox: Sandbox, options: BundleOptions = {}): SandboxBundle {
-  const { version = "0.3", artifact = ARTIFACT, payloadType = "application/vnd.in-toto+json", hash = "sha256", statement } = options;
+  const {
+    version = "0.3",
+    artifact = ARTIFACT,
+    payloadType = "application/vnd.in-toto+json",
+    hash = "sha256",
+    statement,
+  } = options;
   const signer = readySigner(sandbox, options.signer);
-  const payload = statement === undefined ? undefined : utf8(typeof statement === "string" ? statement : JSON.stringify(statement));
+  const payload =
+    statement === undefined ? undefined : utf8(typeof statement === "string" ? statement : JSON.stringify(statement));
   const message = payload === undefined ? artifact : preAuthEncoding(payloadType, payload);
   const signature = signWith(signer.keys, message, hash);
   const certificate = "der" in signer ? signer.der : undefined;
@@ -167,19 +183,31 @@ export function bundleFrom(sandbox: Sandbox, options: BundleOptions = {}): Sandb
     keyDetails: keyDetailsOf(signer.keys, hash),
     ...(payload === undefined ? {} : { envelope: { payload, payloadType } }),
   };
-  const entries = (options.entries ?? [{ log: sandbox.rekor1 }]).map((entry) => serializeTransparencyLogEntry(makeEntry(signed, entry)));
-  const timestamps = (options.timestamps ?? [{}]).map(({ authority = sandbox.tsa, data = signature, time, policy }) => ({
-    signedTimestamp: base64(timestamp(authority, data, time, policy)),
-  }));
+  const entries = (options.entries ?? [{ log: sandbox.rekor1 }]).map((entry) =>
+    serializeTransparencyLogEntry(makeEntry(signed, entry)),
+  );
+  const timestamps = (options.timestamps ?? [{}]).map(
+    ({ authority = sandbox.tsa, data = signature, time, policy }) => ({
+      signedTimestamp: base64(timestamp(authority, data, time, policy)),
+    }),
+  );
   const json = {
-    mediaType: version === "0.3" ? "application/vnd.dev.sigstore.bundle.v0.3+json" : `application/vnd.dev.sigstore.bundle+json;version=${version}`,
+    mediaType:
+      version === "0.3"
+        ? "application/vnd.dev.sigstore.bundle.v0.3+json"
+        : `application/vnd.dev.sigstore.bundle+json;version=${version}`,
     verificationMaterial: {
       ...signerMaterial(version, certificate, options.chain),
       tlogEntries: entries,
       ...(timestamps.length === 0 ? {} : { timestampVerificationData: { rfc3161Timestamps: timestamps } }),
     },
     ...(payload === undefined
-      ? { messageSignature: { messageDigest: { algorithm: "SHA2_256", digest: base64(sha256(artifact)) }, signature: base64(signature) } }
+      ? {
+          messageSignature: {
+            messageDigest: { algorithm: "SHA2_256", digest: base64(sha256(artifact)) },
+            signature: base64(signature),
+          },
+        }
       : { dsseEnvelope: { payload: base64(payload), payloadType, signatures: [{ sig: base64(signature) }] } }),
   };
   return {
@@ -200,7 +228,9 @@ function readySigner(sandbox: Sandbox, signer: BundleOptions["signer"]): IssuedC
 function signerMaterial(version: string, certificate: Uint8Array | undefined, chain: BundleOptions["chain"]): Json {
   if (certificate === undefined) return { publicKey: { hint: "whatever the signer wrote" } };
   if (version === "0.3" && chain === undefined) return { certificate: { rawBytes: base64(certificate) } };
-  return { x509CertificateChain: { certificates: [certificate, ...(chain ?? [])].map((der) => ({ rawBytes: base64(der) })) } };
+  return {
+    x509CertificateChain: { certificates: [certificate, ...(chain ?? [])].map((der) => ({ rawBytes: base64(der) })) },
+  };
 }
 
 /** What a test asks of a bundle besides the usual. */
@@ -214,7 +244,8 @@ export interface Demand {
 
 /** Verifies a bundle under the sandbox's trusted root. */
 export async function verifyIn(sandbox: Sandbox, bundle: SandboxBundle, demand: Demand = {}): Promise<VerifiedBundle> {
-  const policy = demand.policy ?? (bundle.certificate === undefined ? { keys: [{ publicKey: bundle.publicKey }] } : ALICE_SIGNED);
+  const policy =
+    demand.policy ?? (bundle.certificate === undefined ? { keys: [{ publicKey: bundle.publicKey }] } : ALICE_SIGNED);
   const trustedRoot = rootOf(sandbox, demand.root);
   return await verify(bundle.text, demand.artifact ?? bundle.artifact, { ...demand.options, ...policy, trustedRoot });
 }
