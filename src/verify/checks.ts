@@ -45,6 +45,18 @@ export class Checks {
    * @param detail - Says what was found, from what the check returned.
    * @returns what the check proved, or {@link FAILED}.
    */
+  check<T>(step: Step, name: string, section: string, body: () => T, detail?: (result: T) => string): T | typeof FAILED {
+    const entry = this.#add(step, { name, section, outcome: "not-reached" });
+    try {
+      const result = body();
+      entry.check = { name, section, outcome: "passed", detail: detail?.(result) };
+      return result;
+    } catch (error) {
+      return this.#fail(entry, error);
+    }
+  }
+
+  /** Runs one check that has to wait for something, as {@link check}. Its place in the list is the one at which it began. */
   async run<T>(
     step: Step,
     name: string,
@@ -52,18 +64,13 @@ export class Checks {
     body: () => T | Promise<T>,
     detail?: (result: T) => string,
   ): Promise<T | typeof FAILED> {
-    const entry = this.#add(step, { name, section, outcome: "not-reached" }); // holds the place until the outcome is known
+    const entry = this.#add(step, { name, section, outcome: "not-reached" });
     try {
-      const pending = body();
-      const result = pending instanceof Promise ? await pending : pending;
+      const result = await body();
       entry.check = { name, section, outcome: "passed", detail: detail?.(result) };
       return result;
     } catch (error) {
-      if (!(error instanceof SigstoreError)) throw error;
-      entry.check = failedCheck(name, section, error);
-      entry.error = error;
-      this.#failures += 1;
-      return FAILED;
+      return this.#fail(entry, error);
     }
   }
 
@@ -99,6 +106,14 @@ export class Checks {
     return echo;
   }
 
+  #fail(entry: Entry, error: unknown): typeof FAILED {
+    if (!(error instanceof SigstoreError)) throw error;
+    entry.check = failedCheck(entry.check, error);
+    entry.error = error;
+    this.#failures += 1;
+    return FAILED;
+  }
+
   #add(step: Step, check: Check): Entry {
     const entry = { check, error: undefined };
     this.#entries.get(step)?.push(entry);
@@ -106,7 +121,7 @@ export class Checks {
   }
 }
 
-function failedCheck(name: string, section: string, error: SigstoreError): Check {
+function failedCheck({ name, section }: Check, error: SigstoreError): Check {
   const { code, message, expected, found } = error;
   return { name, section, outcome: "failed", detail: message, code, expected, found };
 }

@@ -143,7 +143,7 @@ class Verification {
 
   async run(): Promise<VerifiedBundle> {
     const { verificationMaterial: material } = this.#bundle;
-    const candidate = await this.#readSigner();
+    const candidate = this.#readSigner();
 
     // Steps that need nothing of one another run side by side; the report puts them in the specification's order.
     const [rfc3161, logged, proven, signed] = await Promise.all([
@@ -173,8 +173,8 @@ class Verification {
     ]);
     const timestamps: readonly VerifiedTimestamp[] = [...rfc3161, ...logged.flatMap((entry) => integratedTimeOf(entry))];
 
-    await this.#verifyThresholds(candidate, signed.key, rfc3161, logged, timestamps);
-    await this.#verifyLogKeys(logged, timestamps);
+    this.#verifyThresholds(candidate, signed.key, rfc3161, logged, timestamps);
+    this.#verifyLogKeys(logged, timestamps);
     const signer =
       candidate?.kind === "certificate"
         ? await this.#verifyCertificateSigner(candidate.certificate, proven, timestamps)
@@ -209,11 +209,11 @@ class Verification {
   }
 
   /** Reads whose key the bundle says signed, and whether that is the kind of signer the caller expects. */
-  async #readSigner(): Promise<SignerCandidate | undefined> {
+  #readSigner(): SignerCandidate | undefined {
     const { version, verificationMaterial } = this.#bundle;
     const { minimumBundleVersion, allowCertificateChain } = this.#settings;
     const material = verificationMaterial.content;
-    await this.#checks.run(
+    this.#checks.check(
       "input",
       "bundle.version",
       "bundle.proto, media_type",
@@ -234,7 +234,7 @@ class Verification {
       },
       () => version,
     );
-    const candidate = await this.#checks.run("input", "signer.kind", "client-spec §4.1", (): SignerCandidate => {
+    const candidate = this.#checks.check("input", "signer.kind", "client-spec §4.1", (): SignerCandidate => {
       const { keys } = this.#policy;
       if (material.kind === "publicKey") {
         if (keys !== undefined) return { kind: "public-key", keys: hintedFirst(keys, material.hint) };
@@ -283,16 +283,16 @@ class Verification {
   }
 
   /** §4.2 and §4.6, "Threshold verification". */
-  async #verifyThresholds(
+  #verifyThresholds(
     candidate: SignerCandidate | undefined,
     key: PublicKey | undefined,
     rfc3161: readonly VerifiedTimestamp[],
     logged: readonly LoggedEntry[],
     timestamps: readonly VerifiedTimestamp[],
-  ): Promise<void> {
+  ): void {
     const { thresholds, time } = this.#settings;
     const logOperators = distinct(logged.map(({ verified }) => verified.operator));
-    await this.#checks.run(
+    this.#checks.check(
       "threshold",
       "tlog.threshold",
       "client-spec §4.6, threshold verification",
@@ -311,7 +311,7 @@ class Verification {
     }
     const tsaOperators = distinct(rfc3161.map(({ operator }) => operator));
     if (thresholds.timestamp > 0) {
-      await this.#checks.run(
+      this.#checks.check(
         "threshold",
         "timestamp.threshold",
         "client-spec §4.2.1",
@@ -328,7 +328,7 @@ class Verification {
     const required = requiredTimes(time, candidate, key);
     if (required > 0) {
       const operators = distinct(timestamps.map(({ operator }) => operator));
-      await this.#checks.run(
+      this.#checks.check(
         "threshold",
         "time.threshold",
         "client-spec §4.2",
@@ -347,13 +347,13 @@ class Verification {
   }
 
   /** trusted_root.proto, `valid_for` of the logs. */
-  async #verifyLogKeys(logged: readonly LoggedEntry[], timestamps: readonly VerifiedTimestamp[]): Promise<void> {
+  #verifyLogKeys(logged: readonly LoggedEntry[], timestamps: readonly VerifiedTimestamp[]): void {
     for (const entry of logged) {
       const { index, verified } = entry;
       if (verified.inclusionProof === undefined) {
         this.#unproven.push({ what: "tlog-inclusion-proof", reason: `log entry ${index} has a promise of inclusion only` });
       }
-      await this.#checks.run(
+      this.#checks.check(
         "tlog",
         `tlog[${index}].key-validity`,
         "trusted_root.proto, valid_for",
@@ -385,13 +385,13 @@ class Verification {
     if (time?.kind === "current-time") times.push(time.now);
 
     const section = "client-spec §4.3";
-    const identity = await this.#verifyIdentity(certificate);
+    const identity = this.#verifyIdentity(certificate);
     if (proven === undefined || times.length === 0) {
       this.#checks.notReached("certificate", "certificate.validity", section);
       this.#checks.notReached("sct", "sct.threshold", "RFC 6962 §3.2");
       return undefined;
     }
-    const chosen = await this.#checks.run(
+    const chosen = this.#checks.check(
       "certificate",
       "certificate.validity",
       section,
@@ -401,7 +401,7 @@ class Verification {
     const path = chosen === FAILED ? proven.paths[0] : chosen.path;
     const scts = path === undefined ? undefined : await this.#verifyScts(proven, path);
     const reason = this.#settings.denyList?.({ kind: "certificate", certificate });
-    await this.#verifyNotDenied(reason);
+    this.#verifyNotDenied(reason);
     if (chosen === FAILED || scts === undefined || identity === undefined) return undefined;
     const { uri } = chosen.authority;
     return {
@@ -422,12 +422,12 @@ class Verification {
     const { detachedScts = [] } = this.#policy;
     const threshold = this.#settings.thresholds.sct;
     const remembered = detachedScts.length === 0 ? proven.embeddedScts.get(path) : undefined;
-    const listed = await this.#checks.run("sct", "sct.list", "RFC 6962 §3.3", () =>
+    const listed = this.#checks.check("sct", "sct.list", "RFC 6962 §3.3", () =>
       remembered === undefined ? listScts(proven.certificate, detachedScts) : [],
     );
     if (listed === FAILED) return undefined;
     for (const [index, sct] of remembered?.entries() ?? []) {
-      await this.#checks.run("sct", `sct[${index}]`, section, () => sct, () => `${sct.time.toISOString()} by ${sct.baseUrl}`);
+      this.#checks.check("sct", `sct[${index}]`, section, () => sct, () => `${sct.time.toISOString()} by ${sct.baseUrl}`);
     }
     const setAsideBefore = this.#setAside.length;
     const outcomes = await Promise.all(
@@ -446,7 +446,7 @@ class Verification {
     if (remembered === undefined && whole && detachedScts.length === 0) proven.embeddedScts.set(path, verified);
 
     const operators = distinct(verified.map(({ operator }) => operator));
-    const met = await this.#checks.run(
+    const met = this.#checks.check(
       "sct",
       "sct.threshold",
       section,
@@ -465,11 +465,11 @@ class Verification {
     return met === FAILED || outcomes.includes(FAILED) ? undefined : verified;
   }
 
-  async #verifyIdentity(certificate: Certificate): Promise<(VerifiedSigner & { kind: "certificate" })["identity"] | undefined> {
+  #verifyIdentity(certificate: Certificate): (VerifiedSigner & { kind: "certificate" })["identity"] | undefined {
     const expected = this.#policy.identity;
     if (expected === undefined) return undefined;
     const section = "client-spec §4.3, certificate against the policy";
-    const claims = await this.#checks.run("identity", "identity.extensions", "Fulcio oid-info", () => readIdentityClaims(certificate));
+    const claims = this.#checks.check("identity", "identity.extensions", "Fulcio oid-info", () => readIdentityClaims(certificate));
     if (claims === FAILED) return undefined;
     if (expected === "unsafe-any") {
       const reason = "the caller accepts any identity";
@@ -477,14 +477,14 @@ class Verification {
       this.#checks.skipped("identity", "identity.subject-alternative-name", section, reason);
       const [name] = claims.names;
       if (name === undefined) {
-        await this.#checks.run("identity", "identity.subject-alternative-name", section, () => {
+        this.#checks.check("identity", "identity.subject-alternative-name", section, () => {
           throw new PolicyError("IDENTITY_MISMATCH", "certificate names nobody", { expected: "any", found: "no subject alternative name" });
         });
         return undefined;
       }
       return { subjectAlternativeName: name, issuer: claims.extensions.issuer, extensions: claims.extensions };
     }
-    const name = await this.#checks.run(
+    const name = this.#checks.check(
       "identity",
       "identity.subject-alternative-name",
       section,
@@ -492,7 +492,7 @@ class Verification {
       ({ value }) => value,
     );
     this.#noteUnanchored("identity", expected.subjectAlternativeName);
-    const issuer = await this.#checks.run(
+    const issuer = this.#checks.check(
       "identity",
       "identity.issuer",
       section,
@@ -504,7 +504,7 @@ class Verification {
     for (const [key, matcher] of Object.entries(expected.extensions ?? {})) {
       const field = key as keyof FulcioExtensions;
       if (matcher === undefined) continue;
-      const outcome = await this.#checks.run(
+      const outcome = this.#checks.check(
         "identity",
         `identity.${field}`,
         "Fulcio oid-info",
@@ -523,9 +523,9 @@ class Verification {
     this.#unproven.push({ what, reason: `pattern ${matcher.description} is not anchored: it matches any value that contains it` });
   }
 
-  async #verifyNotDenied(reason: string | undefined): Promise<void> {
+  #verifyNotDenied(reason: string | undefined): void {
     if (this.#settings.denyList === undefined) return;
-    await this.#checks.run("identity", "signer.deny-list", "client-spec §4, revocation", () => {
+    this.#checks.check("identity", "signer.deny-list", "client-spec §4, revocation", () => {
       if (reason === undefined) return;
       throw new VerificationError("CERTIFICATE_REVOKED", `signer is on the deny list: ${reason}`, { found: reason });
     });
@@ -553,7 +553,7 @@ class Verification {
     if (validFor === undefined) {
       this.#checks.skipped("key", "key.validity", "client-spec §4.3", "the key has no validity window");
     } else {
-      await this.#checks.run("key", "key.validity", "client-spec §4.3", () => {
+      this.#checks.check("key", "key.validity", "client-spec §4.3", () => {
         const outside = times.find((at) => !isWithin(validFor, at));
         if (outside === undefined && times.length > 0) return;
         throw new VerificationError("KEY_NOT_VALID_AT_TIME", "key is not valid for the time of signing", {
@@ -563,7 +563,7 @@ class Verification {
       });
     }
     const spkiSha256 = await this.#crypto.digest("sha256", trusted.publicKey.spki);
-    await this.#verifyNotDenied(this.#settings.denyList?.({ kind: "public-key", spkiSha256 }));
+    this.#verifyNotDenied(this.#settings.denyList?.({ kind: "public-key", spkiSha256 }));
     return { kind: "public-key", spkiSha256, name };
   }
 
@@ -585,7 +585,7 @@ class Verification {
       const wholeMessage = keys.some(({ type }) => type === "ed25519" || type.startsWith("ml-dsa"));
       return readArtifact(this.#artifact, messageHashes(keys, message), wholeMessage, this.#crypto);
     });
-    if (this.#policy.predicateType !== undefined) await this.#verifyPredicateType(undefined, this.#policy.predicateType);
+    if (this.#policy.predicateType !== undefined) this.#verifyPredicateType(undefined, this.#policy.predicateType);
     if (artifact === FAILED) return { algorithm: undefined, key: undefined, content: undefined, expected: undefined };
     const section = "bundle.proto, message_digest";
     if (message.messageDigest === undefined) this.#checks.skipped("content", "artifact.digest", section, "the bundle has no message digest");
@@ -647,7 +647,7 @@ class Verification {
   }
 
   async #verifyStatement(payloadType: string, payload: Uint8Array): Promise<VerifiedContent | undefined> {
-    const typed = await this.#checks.run(
+    const typed = this.#checks.check(
       "content",
       "envelope.payload-type",
       "DSSE protocol; bundle.proto, dsse_envelope",
@@ -663,14 +663,14 @@ class Verification {
     const statement =
       typed === FAILED
         ? FAILED
-        : await this.#checks.run("content", "statement.format", "in-toto attestation framework, statement", () => parseStatement(payload));
+        : this.#checks.check("content", "statement.format", "in-toto attestation framework, statement", () => parseStatement(payload));
     if (statement === FAILED) {
       this.#checks.notReached("statement", "statement.subject", "client-spec §4.5");
       return undefined;
     }
     const subject = await this.#verifySubject(statement);
     const { predicateType } = this.#policy;
-    const typeHolds = predicateType === undefined || (await this.#verifyPredicateType(statement, predicateType));
+    const typeHolds = predicateType === undefined || (this.#verifyPredicateType(statement, predicateType));
     if (subject === FAILED || !typeHolds) return undefined;
     return { kind: "statement", statement, predicateType: statement.predicateType, subject, payload };
   }
@@ -715,8 +715,8 @@ class Verification {
     );
   }
 
-  async #verifyPredicateType(statement: Statement | undefined, expected: string): Promise<boolean> {
-    const outcome = await this.#checks.run(
+  #verifyPredicateType(statement: Statement | undefined, expected: string): boolean {
+    const outcome = this.#checks.check(
       "statement",
       "statement.predicate-type",
       "in-toto attestation framework, predicate",
