@@ -41,11 +41,15 @@ export async function verify(
   options: VerifyFileOptions,
 ): Promise<VerifiedBundle> {
   const { trust, identity, keys, predicateType, detachedScts, ...verifierOptions } = options;
-  const { trustedRoot, source } = await resolveTrust(trust ?? {});
-  const verifier = await Verifier.create(trustedRoot, { ...verifierOptions, trustSource: verifierOptions.trustSource ?? source });
   const policy = { identity, keys, predicateType, detachedScts } as VerifyPolicy;
+  // Files first: that one is missing need not wait for the network.
   const bundleInput = isPath(bundle) ? await readInputFile(bundle.path, MAX_BUNDLE_BYTES, "bundle") : bundle;
   const opened = isPath(artifact) ? await openArtifactFile(artifact.path) : artifact;
+  const { trustedRoot, source } = await resolveTrust(trust ?? {});
+  const verifier = await Verifier.create(trustedRoot, {
+    ...verifierOptions,
+    trustSource: verifierOptions.trustSource ?? source,
+  });
   return await verifier.verify(bundleInput, opened, policy);
 }
 
@@ -60,7 +64,8 @@ export async function resolveTrust(
   }
   for (const name of Object.keys(choice)) {
     // A misspelled name would quietly choose the public-good instance.
-    if (!Object.hasOwn(LOAD_TRUST_OPTIONS, name)) throw new InputError("USAGE_INVALID", `unknown option ${JSON.stringify(name)} of trust`);
+    if (!Object.hasOwn(LOAD_TRUST_OPTIONS, name))
+      throw new InputError("USAGE_INVALID", `unknown option ${JSON.stringify(name)} of trust`);
   }
   const { loadTrust } = await import("../tuf/load-trust.ts"); // whoever names a file needs none of it
   return await loadTrust(choice);
