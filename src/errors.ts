@@ -110,6 +110,8 @@ export type ServiceErrorCode =
 export type InputErrorCode =
   | "ARTIFACT_UNREADABLE"
   | "BUNDLE_NOT_FOUND"
+  | "COMMAND_INTERRUPTED"
+  | "COMMAND_TIMED_OUT"
   | "FILE_IS_DIRECTORY"
   | "FILE_NOT_FOUND"
   | "FILE_TOO_LARGE"

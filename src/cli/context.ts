@@ -4,12 +4,14 @@
  * @module
  */
 
-import { formatBytes } from "../files/format-bytes.ts";
+import { StorageError, type SigstoreError } from "../errors.ts";
 import type { Fetch } from "../http/request.ts";
+import { sanitize } from "../report/printable.ts";
 import type { Flag, Flags } from "./flags.ts";
 
 /** Is a stream that text is written to. */
 export interface Sink {
+  /** @throws StorageError `WRITE_FAILED`. */
   write(text: string): void;
   readonly isTerminal: boolean;
 }
@@ -23,6 +25,8 @@ export interface Context {
   readonly now: () => Date;
   readonly fetch: Fetch;
   readonly signal: AbortSignal;
+  /** Whether {@link trace} is heard. */
+  readonly verbose?: boolean;
 }
 
 /** Is a command: what it is called, what it takes, what it does. */
@@ -39,45 +43,53 @@ export interface Command {
   readonly examples?: readonly string[];
   /** @returns the exit status. */
   run(operands: readonly string[], flags: Flags, context: Context): Promise<number>;
+  /** Writes to standard output why it ended in an error, where the flags ask for that. */
+  refuse?(error: SigstoreError, flags: Flags, context: Context): Promise<void>;
 }
 
 /** Writes a line for people to standard error. */
 export function notice(context: Context, text: string): void {
-  context.stderr.write(`${text}\n`);
+  context.stderr.write(`${sanitize(text)}\n`);
 }
 
 /** Writes a warning to standard error, in colour on a terminal. */
 export function warn(context: Context, text: string): void {
-  const label = colour(context, "33", "WARNING:");
-  context.stderr.write(`${label} ${text}\n`);
+  context.stderr.write(`${colour(context, "33", "WARNING:")} ${sanitize(text)}\n`);
 }
 
-/** Wraps text in a terminal colour, where there is a terminal and `NO_COLOR` is not set. */
+/** Writes what `--verbose` asks for to standard error. */
+export function trace(context: Context, text: string): void {
+  if (context.verbose === true) context.stderr.write(`${colour(context, "2", sanitize(text))}\n`);
+}
+
+/** Wraps text in a terminal colour, where standard error is a terminal that has colours and `NO_COLOR` is not set. */
 export function colour(context: Context, code: string, text: string): string {
-  return context.stderr.isTerminal && (context.environment["NO_COLOR"] ?? "") === "" ? `\u001b[${code}m${text}\u001b[0m` : text;
+  const plain = !hasCursor(context) || (context.environment["NO_COLOR"] ?? "") !== "";
+  return plain ? text : `\u001b[${code}m${text}\u001b[0m`;
 }
 
-const BAR_WIDTH = 24;
-const REDRAW_MS = 100;
+/** Says whether standard error is a terminal that knows control sequences. */
+export function hasCursor({ stderr, environment }: Context): boolean {
+  return stderr.isTerminal && environment["TERM"] !== "dumb";
+}
 
-/** Makes a progress bar with the rate, on a terminal; elsewhere nothing is written. */
-export function createProgress(context: Context, label: string): { update(read: number, size: number): void; end(): void } {
-  if (!context.stderr.isTerminal) return { update: () => undefined, end: () => undefined };
-  const started = performance.now();
-  let drawn = Number.NEGATIVE_INFINITY;
-  return {
-    update(read, size) {
-      const now = performance.now();
-      if (now - drawn < REDRAW_MS && read < size) return;
-      drawn = now;
-      const share = size === 0 ? 1 : Math.min(1, read / size);
-      const filled = Math.round(share * BAR_WIDTH);
-      const rate = (read / Math.max(1, now - started)) * 1000;
-      const bar = `${"#".repeat(filled)}${".".repeat(BAR_WIDTH - filled)}`;
-      context.stderr.write(`\r${label} [${bar}] ${Math.floor(share * 100)}% of ${formatBytes(size)}, ${formatBytes(Math.round(rate))}/s\u001b[K`);
-    },
-    end() {
-      if (drawn !== Number.NEGATIVE_INFINITY) context.stderr.write("\r\u001b[K");
-    },
-  };
+const REASONS: Readonly<Record<string, { readonly reason: string; readonly remedy: string }>> = {
+  ENOENT: { reason: "its folder does not exist", remedy: "make the folder, or name a file in another" },
+  ENOTDIR: { reason: "a part of the path is no folder", remedy: "name a file in a folder" },
+  EISDIR: { reason: "it is a directory", remedy: "name a file in it" },
+  EACCES: { reason: "permission denied", remedy: "name a file that you may write" },
+  EPERM: { reason: "permission denied", remedy: "name a file that you may write" },
+  EROFS: { reason: "the file system is read-only", remedy: "name a file on another" },
+  ENOSPC: { reason: "no space is left on the device", remedy: "make space, or write to another" },
+};
+
+/**
+ * Makes the error of a sink out of what the system says.
+ *
+ * @param what - For instance a quoted path.
+ */
+export function writeFailed(what: string, cause: unknown): StorageError {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+  const { reason, remedy } = REASONS[code] ?? { reason: code, remedy: undefined };
+  return new StorageError("WRITE_FAILED", `could not write ${what}: ${reason}`, { remedy, cause });
 }

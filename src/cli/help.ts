@@ -7,20 +7,27 @@
 import type { Command } from "./context.ts";
 import { GLOBAL_FLAGS, type Flag } from "./flags.ts";
 
-/** Writes the help of the program. */
-export function programHelp(commands: readonly { readonly name: string; readonly summary: string }[]): string {
+const WIDTH = 118;
+/** A flag that is longer has its description on the next line. */
+const MAX_HEAD_WIDTH = 46;
+
+/**
+ * Writes the help of the program, or of a group of commands.
+ *
+ * @param group - The first word of the group's commands; empty for the program.
+ */
+export function programHelp(commands: readonly { readonly name: string; readonly summary: string }[], group: string): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   return [
     "Verifies what was signed with Sigstore, and says exactly what was proven or what failed.",
     "",
     "Usage:",
-    "  cosign-ts COMMAND [flags]",
+    `  cosign-ts ${group === "" ? "" : `${group} `}COMMAND [flags]`,
     "",
     "Commands:",
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "",
-    "Use `cosign-ts COMMAND --help` for the flags of a command. Each flag can also be set as COSIGN_FLAG_NAME in the environment,",
-    "except for the commands that only print.",
+    ...wrap("Use `cosign-ts COMMAND --help` for the flags of a command. A flag --foo-bar of a command that verifies can also be set as COSIGN_FOO_BAR in the environment.", 0),
     "",
   ].join("\n");
 }
@@ -29,15 +36,13 @@ export function programHelp(commands: readonly { readonly name: string; readonly
 export function commandHelp(command: Command): string {
   const { name, summary, operands, flags, examples = [] } = command;
   return [
-    summary,
+    ...wrap(summary, 0),
     "",
     "Usage:",
     `  cosign-ts ${name} [flags]${operands === "" ? "" : ` ${operands}`}`,
     "",
-    ...(examples.length === 0 ? [] : ["Examples:", ...examples.map((example) => `  ${example}`), ""]),
-    "Flags:",
-    ...describe(flags),
-    "",
+    ...(examples.length === 0 ? [] : ["Examples:", ...examples.flatMap(continued), ""]),
+    ...(flags.length === 0 ? [] : ["Flags:", ...describe(flags), ""]),
     "Global flags:",
     ...describe(GLOBAL_FLAGS),
     "",
@@ -50,9 +55,37 @@ function describe(flags: readonly Flag[]): readonly string[] {
     const takes = kind === "boolean" ? "" : ` ${value ?? (kind === "number" ? "N" : "TEXT")}`;
     return `  ${short === undefined ? "    " : `-${short}, `}--${name}${takes}`;
   });
-  const width = Math.min(48, Math.max(0, ...heads.map(({ length }) => length)));
-  return shown.map(({ description, default: fallback }, index) => {
-    const head = (heads[index] ?? "").padEnd(width);
-    return `${head}  ${description}${fallback === undefined ? "" : ` (default ${fallback})`}`;
+  const width = Math.min(MAX_HEAD_WIDTH, Math.max(0, ...heads.map(({ length }) => length))) + 2;
+  return shown.flatMap(({ description, default: fallback }, index) => {
+    const head = heads[index] ?? "";
+    const [first = "", ...more] = wrap(`${description}${fallback === undefined ? "" : ` (default ${fallback})`}`, width);
+    return head.length > width - 2 ? [head, first, ...more] : [`${head.padEnd(width)}${first.slice(width)}`, ...more];
   });
+}
+
+/** Breaks text into lines that are indented. */
+function wrap(text: string, indent: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && indent + line.length + 1 + word.length > WIDTH) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line].map((one) => `${" ".repeat(indent)}${one}`);
+}
+
+/** Breaks a command line that is too long before its flags, as a shell reads it. */
+function continued(example: string): readonly string[] {
+  if (example.length + 2 <= WIDTH) return [`  ${example}`];
+  const lines: string[] = [];
+  let line = "";
+  for (const part of example.split(/ (?=--)/)) {
+    if (line !== "" && line.length + part.length + 3 > WIDTH - 6) {
+      lines.push(`${line} \\`);
+      line = part;
+    } else line = line === "" ? part : `${line} ${part}`;
+  }
+  return [...lines, line].map((one, index) => (index === 0 ? `  ${one}` : `      ${one}`));
 }

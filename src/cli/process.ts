@@ -9,39 +9,63 @@
  */
 
 import { fetchFor } from "../http/fetch.ts";
-import type { Context, Sink } from "./context.ts";
+import { writeFailed, type Context, type Sink } from "./context.ts";
+import { Interruption } from "./interruption.ts";
 import { runProgram } from "./program.ts";
 
-/** Runs the program with the process's command line, and sets the exit status. */
-export async function runProcess(): Promise<void> {
+/** `EX_SOFTWARE` of sysexits.h: neither success nor a refusal. */
+const EXIT_BUG = 70;
+const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+
+/** Runs the program with the process's command line, and ends the process with its exit status. */
+export async function runProcess(): Promise<never> {
+  const interruption = new AbortController();
+  for (const [signal, number] of Object.entries(SIGNALS)) process.once(signal, () => interruption.abort(new Interruption(signal, number)));
   const context: Context = {
-    stdout: createSink(1),
-    stderr: createSink(2),
+    stdout: createSink(1, (cause) => {
+      throw writeFailed("to standard output", cause);
+    }),
+    stderr: createSink(2, () => undefined), // nobody is left to tell
     get stdin() {
       return process.stdin; // opened only where it is read
     },
     environment: process.env,
     now: () => new Date(),
     fetch: fetchFor(process.env),
-    signal: new AbortController().signal,
+    signal: interruption.signal,
   };
-  process.exitCode = await runProgram(process.argv.slice(2), context);
+  // What is still being waited for when the program ends, an endless input for instance, does not keep the process.
+  process.exit(await runProgram(process.argv.slice(2), context).catch((error: unknown) => tellBug(error, context)));
+}
+
+/** What no part of the program expects is a mistake in it. */
+function tellBug(error: unknown, { stderr }: Context): number {
+  const { name, message, stack = "" } = error instanceof Error ? error : new Error(String(error));
+  const verbose = process.argv.some((word) => word === "--verbose" || word === "-d");
+  const place = verbose ? `\n${stack}` : "; please report it, with what --verbose shows";
+  stderr.write(`Error: this is a bug: ${name}: ${message.replaceAll(/\s+/g, " ")}${place}\n`);
+  return EXIT_BUG;
 }
 
 /** Writes at once, so that nothing is lost or reordered when the process ends. */
-function createSink(fd: 1 | 2): Sink {
+function createSink(fd: 1 | 2, onError: (cause: unknown) => void): Sink {
   const { fstatSync, writeSync } = process.getBuiltinModule("node:fs");
+  let isClosed = false;
   return {
     write(text) {
       let rest = Buffer.from(text);
-      while (rest.length > 0) {
+      while (rest.length > 0 && !isClosed) {
         try {
           rest = rest.subarray(writeSync(fd, rest));
-        } catch (error) {
-          const code = error instanceof Error && "code" in error ? error.code : undefined;
-          if (code === "EPIPE") process.exit(0); // the reader went away, as `| head` does
-          if (code !== "EAGAIN") throw error;
-          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // a full pipe: let the reader read
+        } catch (cause) {
+          const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+          if (code === "EAGAIN") {
+            Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // a full pipe: let the reader read
+            continue;
+          }
+          isClosed = true;
+          // The reader may go away, as `| head` does. The verdict is still that of the exit status.
+          if (code !== "EPIPE") onError(cause);
         }
       }
     },

@@ -4,20 +4,24 @@
  * @module
  */
 
-import { InputError, SigstoreError, StorageError } from "../errors.ts";
-import { refusalToText } from "../report/text.ts";
-import { colour, warn, type Command, type Context, type Sink } from "./context.ts";
-import { GLOBAL_FLAGS, parseArguments, parseDuration, usage, type Flags } from "./flags.ts";
-import { commandHelp, programHelp } from "./help.ts";
+import { SigstoreError } from "../errors.ts";
+import { redactUrl, type Fetch } from "../http/request.ts";
+import { parseArguments } from "./arguments.ts";
+import { colour, trace, warn, type Command, type Context, type Sink } from "./context.ts";
+import { GLOBAL_FLAGS, parseDuration, usage, type Flags } from "./flags.ts";
+import { Interruption, untilAborted } from "./interruption.ts";
+import type { OutputFile } from "./output-file.ts";
+import { nearest } from "./suggestion.ts";
 
-interface Listed {
+/** Is a command as it is listed, before it is loaded. */
+export interface ListedCommand {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<Command>;
 }
 
 /** Lists the commands. Each is loaded when it runs, not before. */
-export const COMMANDS: readonly Listed[] = [
+export const COMMANDS: readonly ListedCommand[] = [
   {
     name: "verify-blob",
     summary: "Verify a file against a Sigstore bundle",
@@ -66,68 +70,132 @@ export async function runProgram(args: readonly string[], context: Context): Pro
   try {
     return await dispatch(args, context);
   } catch (error) {
-    if (error instanceof SigstoreError) {
-      context.stderr.write(`${colour(context, "31", "Error:")} ${refusalToText(error)}\n`);
-      return 1;
-    }
-    if (context.signal.aborted) {
-      context.stderr.write(`${colour(context, "31", "Error:")} ${describeAbort(context.signal.reason)}\n`);
-      return 1;
-    }
-    throw error;
+    if (!(error instanceof SigstoreError)) throw error;
+    const { refusalToText } = await import("../report/text.ts");
+    context.stderr.write(`${colour(context, "31", "Error:")} ${refusalToText(error)}\n`);
+    const { reason } = context.signal as { readonly reason: unknown };
+    return reason instanceof Interruption ? reason.exitStatus : 1;
   }
 }
 
 async function dispatch(args: readonly string[], context: Context): Promise<number> {
-  const [first] = args;
-  if (first === undefined || first === "help" || first === "--help" || first === "-h") {
-    context.stdout.write(programHelp(COMMANDS));
-    return first === undefined ? 1 : 0;
-  }
-  const name = first === "-version" || first === "--version" ? "version" : first;
-  const listed = COMMANDS.find((command) => command.name === name || command.name === `${name} ${args[1] ?? ""}`);
-  if (listed === undefined) throw unknownCommand(name, args[1]);
+  const asksForHelp = args[0] === "help";
+  const [leading, words] = takeLeadingFlags(args[0] === "-version" || args[0] === "--version" ? ["version"] : args.slice(asksForHelp ? 1 : 0));
+  const listed = COMMANDS.find(({ name }) => name === words[0] || name === `${words[0] ?? ""} ${words[1] ?? ""}`);
+  const rest = [...leading, ...words.slice(listed?.name.split(" ").length ?? 0)];
+  const end = rest.indexOf("--");
+  const help = asksForHelp || rest.slice(0, end === -1 ? rest.length : end).some((word) => ["-h", "-help", "--help"].includes(word));
+  if (listed === undefined) return await withoutCommand(words, help, context);
   const command = await listed.load();
-  const rest = args.slice(listed.name.split(" ").length);
-  if (rest.includes("--help") || rest.includes("-h") || rest.includes("-help")) {
+  if (help) {
+    const { commandHelp } = await import("./help.ts");
     context.stdout.write(commandHelp(command));
     return 0;
   }
-  const parsed = parseArguments(rest, [...command.flags, ...GLOBAL_FLAGS], command.environment ? context.environment : {});
-  for (const text of parsed.warnings) warn(context, text);
-  checkOperands(command, parsed.operands);
-  return await withGlobalFlags(parsed.flags, context, (adjusted) => command.run(parsed.operands, parsed.flags, adjusted));
+  const { flags, operands, warnings } = parseArguments(rest, [...command.flags, ...GLOBAL_FLAGS], command.environment ? context.environment : {});
+  for (const text of warnings) warn(context, text);
+  return await runCommand(command, operands, flags, context);
 }
 
-function unknownCommand(name: string, second: string | undefined): InputError {
-  const group = COMMANDS.filter((command) => command.name.startsWith(`${name} `));
-  if (group.length > 0) {
-    return new InputError("USAGE_INVALID", `unknown command: ${name}${second === undefined ? "" : ` ${second}`}`, {
-      expected: group.map((command) => command.name).join(" or "),
-    });
+/** Flags that every command has may stand before its name. */
+function takeLeadingFlags(args: readonly string[]): readonly [readonly string[], readonly string[]] {
+  let index = 0;
+  while (args[index]?.startsWith("-") === true) {
+    const word = args[index]?.replace(/^-+/, "") ?? "";
+    const takesNext = GLOBAL_FLAGS.some(({ name, short, kind }) => kind !== "boolean" && (word === name || word === short));
+    index += takesNext ? 2 : 1;
   }
-  return new InputError("USAGE_INVALID", `unknown command: ${name}`, { remedy: "see cosign-ts --help" });
+  return [args.slice(0, index), args.slice(index)];
+}
+
+/** Shows the help of the program or of a group. Unless that was asked for, it is an error not to name a command. */
+async function withoutCommand(words: readonly string[], help: boolean, context: Context): Promise<number> {
+  const named = words.filter((word) => !word.startsWith("-"));
+  const [first = ""] = named;
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
+  if (first !== "" && (group.length === 0 || named.length > 1)) throw unknownCommand(named, group);
+  const { programHelp } = await import("./help.ts");
+  context.stdout.write(programHelp(first === "" ? COMMANDS : group, first));
+  if (help) return 0;
+  throw usage("no command is given", { remedy: `name one of those above: ${(first === "" ? COMMANDS : group)[0]?.name ?? ""}, for instance` });
+}
+
+/** cosign's commands that are not here: whoever writes one of them made no mistake in writing. */
+const COSIGN_ONLY: ReadonlySet<string> = new Set(
+  "attach attest attest-blob clean copy dockerfile download generate generate-key-pair import-key-pair load login manifest public-key save sign sign-blob signing-config tree triangulate upload verify verify-attestation".split(" "),
+);
+
+function unknownCommand(words: readonly string[], group: readonly ListedCommand[]): SigstoreError {
+  const [first = "", second = ""] = words;
+  const written = group.length > 0 ? `${first} ${second}` : first;
+  if (COSIGN_ONLY.has(first)) return usage(`command ${JSON.stringify(first)} of cosign is not here`, { remedy: "use cosign for it; see cosign-ts --help for what is here" });
+  if (group.length > 0) return usage(`unknown command: ${written}`, { remedy: `there is ${group.map(({ name }) => name).join(", ")}` });
+  const near = nearest(written, COMMANDS.map(({ name }) => name));
+  return usage(`unknown command: ${written}`, { remedy: near === undefined ? "see cosign-ts --help" : `did you mean ${near}?` });
+}
+
+async function runCommand(command: Command, operands: readonly string[], flags: Flags, context: Context): Promise<number> {
+  const timeout = AbortSignal.timeout(readTimeout(flags));
+  const signal = AbortSignal.any([context.signal, timeout]);
+  const verbose = flags.boolean("verbose");
+  const started = performance.now();
+  const path = flags.string("output-file");
+  const file = path === undefined ? undefined : (await import("./output-file.ts")).openOutputFile(path, 0o644);
+  let over = false; // work that goes on after the end is not heard
+  const unlessOver = (sink: Sink): Sink => ({
+    write(text) {
+      if (!over) sink.write(text);
+    },
+    get isTerminal() {
+      return sink.isTerminal;
+    },
+  });
+  const outer = withFields(context, { signal, verbose, ...(file === undefined ? {} : { stdout: file }) });
+  const inner = withFields(outer, {
+    stdout: unlessOver(outer.stdout),
+    stderr: unlessOver(outer.stderr),
+    ...(verbose ? { fetch: traced(context.fetch, outer) } : {}),
+  });
+  try {
+    checkOperands(command, operands);
+    const status = await untilAborted(command.run(operands, flags, inner), signal);
+    file?.commit();
+    trace(outer, `ended after ${elapsed(started)}`);
+    return status;
+  } catch (error) {
+    over = true;
+    if (error instanceof SigstoreError) {
+      await writeRefusal(command, error, flags, outer, file);
+      trace(outer, `ended after ${elapsed(started)}`);
+    }
+    throw error;
+  } finally {
+    file?.discard();
+  }
+}
+
+async function writeRefusal(command: Command, error: SigstoreError, flags: Flags, context: Context, file: OutputFile | undefined): Promise<void> {
+  try {
+    await command.refuse?.(error, flags, context);
+    // Where nothing was said of the refusal, what was there before stays.
+    if (file?.isEmpty === false) file.commit();
+  } catch (failure) {
+    // The refusal is the news.
+    if (!(failure instanceof SigstoreError)) throw failure;
+    warn(context, failure.message);
+  }
 }
 
 function checkOperands({ name, operands, minOperands, maxOperands }: Command, given: readonly string[]): void {
-  if (given.length < minOperands) throw new InputError("USAGE_INVALID", `${name} needs ${operands}`, { remedy: `see cosign-ts ${name} --help` });
-  if (given.length > maxOperands) {
-    throw new InputError("USAGE_INVALID", `${name} takes ${maxOperands === 0 ? "no operands" : `no more than ${maxOperands}`}`, {
-      found: given.map((operand) => JSON.stringify(operand)).join(" "),
-    });
+  const remedy = `see cosign-ts ${name} --help`;
+  if (given.length < minOperands) throw usage(`${name} needs ${operands}`, { remedy });
+  if (given.length <= maxOperands) return;
+  const found = given.map((operand) => JSON.stringify(operand)).join(" ");
+  if (["true", "false"].some((word) => given.includes(word))) {
+    throw usage(`${name} is given ${found} as operands`, { remedy: "write the value of a boolean flag behind an equals sign: --flag=false" });
   }
-}
-
-async function withGlobalFlags(flags: Flags, context: Context, run: (context: Context) => Promise<number>): Promise<number> {
-  const timeout = AbortSignal.timeout(readTimeout(flags));
-  const signal = AbortSignal.any([context.signal, timeout]);
-  const adjusted = withFields(context, { signal });
-  const path = flags.string("output-file");
-  if (path === undefined) return await raceWithSignal(run(adjusted), adjusted.signal);
-  const file = await openOutput(path);
-  const status = await raceWithSignal(run(withFields(adjusted, { stdout: file.sink })), adjusted.signal);
-  await file.close();
-  return status;
+  if (maxOperands === 0) throw usage(`${name} takes no operands, and is given ${found}`, { remedy });
+  throw usage(`${name} takes one operand, and is given ${given.length}: ${found}`, { remedy: "run it once for each, and quote names that hold spaces" });
 }
 
 /** Replaces fields without reading the others: standard input is opened when it is read. */
@@ -136,43 +204,27 @@ function withFields(context: Context, fields: Partial<Context>): Context {
 }
 
 function readTimeout(flags: Flags): number {
-  const milliseconds = parseDuration(flags.string("timeout") ?? "3m0s", "--timeout");
-  if (milliseconds <= 0) throw usage("--timeout must be longer than nothing");
-  return Math.min(milliseconds, 2 ** 31 - 1);
+  const milliseconds = parseDuration(flags.string("timeout") ?? "3m0s", flags.nameOf("timeout"));
+  if (milliseconds <= 0) throw usage(`${flags.nameOf("timeout")} must be longer than nothing`, { expected: "for instance 90s or 3m0s" });
+  return Math.min(Math.ceil(milliseconds), 2 ** 31 - 1);
 }
 
-/** Ends with the command or with the signal, whichever is first: not everything a command waits for listens to the signal. */
-async function raceWithSignal(running: Promise<number>, signal: AbortSignal): Promise<number> {
-  const aborted = Promise.withResolvers<never>();
-  const stop = (): void => aborted.reject(new InputError("ARTIFACT_UNREADABLE", describeAbort(signal.reason)));
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    return await Promise.race([running, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
-}
-
-function describeAbort(reason: unknown): string {
-  return reason instanceof Error && reason.name === "TimeoutError" ? "did not end in time; see --timeout" : "interrupted";
-}
-
-async function openOutput(path: string): Promise<{ readonly sink: Sink; close(): Promise<void> }> {
-  const [{ createWriteStream }, { finished }] = await Promise.all([import("node:fs"), import("node:stream/promises")]);
-  const stream = createWriteStream(path, { mode: 0o644 });
-  const failed = (cause: unknown): StorageError =>
-    new StorageError("WRITE_FAILED", `could not write ${JSON.stringify(path)}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  const done = finished(stream);
-  done.catch(() => undefined); // reported when the output is closed
-  return {
-    sink: { write: (text) => void stream.write(text), isTerminal: false },
-    async close() {
-      stream.end();
-      try {
-        await done;
-      } catch (cause) {
-        throw failed(cause);
-      }
-    },
+/** Tells of each request, without what a URL may hide. */
+function traced(fetch: Fetch, context: Context): Fetch {
+  return async (url, init) => {
+    const started = performance.now();
+    const tell = (outcome: string): void => trace(context, `${init.method ?? "GET"} ${redactUrl(url)}: ${outcome} after ${elapsed(started)}`);
+    try {
+      const response = await fetch(url, init);
+      tell(`status ${response.status}`);
+      return response;
+    } catch (error) {
+      tell("failed");
+      throw error;
+    }
   };
+}
+
+function elapsed(started: number): string {
+  return `${(performance.now() - started).toFixed(1)} ms`;
 }

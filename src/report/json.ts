@@ -20,6 +20,7 @@ import type {
 } from "../verify/evidence.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { formatName } from "../x509/name.ts";
+import { remedyFor } from "./remedies.ts";
 
 /** Is the version of the result's shape, in its field `version`. */
 export const RESULT_VERSION = 1;
@@ -52,7 +53,7 @@ export function refusalToJson(error: SigstoreError): JsonObject {
       message: error.message,
       expected: error.expected,
       found: error.found,
-      remedy: error.remedy,
+      remedy: remedyFor(error),
     }),
     checks: (error.report ?? []).map(checkToJson),
   };

@@ -11,7 +11,9 @@ import type { TrustSource } from "../trust/trust-source.ts";
 import type { VerifiedBundle, VerifiedContent, VerifiedLogEntry, VerifiedSigner, VerifiedTimestamp } from "../verify/evidence.ts";
 import { FULCIO_EXTENSIONS } from "../x509/fulcio.ts";
 import { formatName } from "../x509/name.ts";
-import { renderTree, sanitize, type TreeNode } from "./tree.ts";
+import { sanitize } from "./printable.ts";
+import { remedyFor } from "./remedies.ts";
+import { renderTree, type TreeNode } from "./tree.ts";
 
 /** Writes what was proven as a tree. */
 export function evidenceToText(evidence: VerifiedBundle): string {
@@ -36,8 +38,7 @@ export function refusalToText(error: SigstoreError): string {
     error.found === undefined ? undefined : `found ${error.found}`,
   ].filter((part) => part !== undefined);
   const values = compared.length === 0 ? "" : ` (${compared.join("; ")})`;
-  const remedy = error.remedy === undefined ? "" : `; ${error.remedy}`;
-  return sanitize(`${error.message}${values}${remedy} [${error.code}]`);
+  return sanitize(`${error.message}${values}; ${remedyFor(error)} [${error.code}]`);
 }
 
 /** Writes each check with its outcome and the section of the specification that asks for it. */
@@ -127,7 +128,8 @@ function listNode(text: string, children: readonly TreeNode[]): TreeNode | undef
   return children.length === 0 ? undefined : { text, children };
 }
 
-function describeTrust(trust: TrustSource): string {
+/** Writes where a trusted root came from. */
+export function describeTrust(trust: TrustSource): string {
   switch (trust.kind) {
     case "caller":
       return "root given by the caller";

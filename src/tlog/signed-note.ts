@@ -84,10 +84,19 @@ export function isKeyName(name: string): boolean {
  * @see {@link https://c2sp.org/signed-note | C2SP signed-note}, "Signatures"; the form for RSA is that of Rekor v2
  */
 export async function noteKeyId(name: string, key: PublicKey, crypto: CryptoProvider): Promise<Uint8Array> {
+  return (await noteKeyHash(name, key, crypto)).subarray(0, KEY_ID_BYTES);
+}
+
+/**
+ * Computes the hash that a key id begins, 32 bytes: what Rekor v2, and the trusted root for it, call the id of the log.
+ *
+ * @throws as {@link noteKeyId}.
+ */
+export async function noteKeyHash(name: string, key: PublicKey, crypto: CryptoProvider): Promise<Uint8Array> {
   const input = keyIdInput(name, key);
   if (input === undefined)
     throw new VerificationError("ALGORITHM_UNSUPPORTED", `key of type ${key.type} cannot sign a note`);
-  return (await crypto.digest("sha256", input)).subarray(0, KEY_ID_BYTES);
+  return await crypto.digest("sha256", input);
 }
 
 /** Computes the key id for a signature type that C2SP assigned a byte. */

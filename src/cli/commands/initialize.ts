@@ -32,7 +32,7 @@ export const initialize: Command = {
   async run(_operands, flags, context) {
     const mirror = flags.string("mirror");
     const staging = flags.boolean("staging");
-    if (staging && (mirror !== undefined || flags.has("root"))) throw usage("--staging names a mirror and its root, so --mirror and --root cannot be given too");
+    if (staging && (mirror !== undefined || flags.has("root"))) throw usage("--staging names a mirror and its root, so --mirror and --root cannot be given too", { remedy: "leave one of both out" });
     const root = await readRoot(flags, context);
     const { notices } = await initializeTrust({
       mirror,
@@ -52,7 +52,7 @@ async function readRoot(flags: Flags, context: Context): Promise<Uint8Array | un
   const reference = flags.string("root");
   const checksum = flags.string("root-checksum");
   if (reference === undefined) {
-    if (checksum !== undefined) throw usage("--root-checksum needs --root");
+    if (checksum !== undefined) throw usage("--root-checksum needs --root", { remedy: "give the root that it is the checksum of" });
     return undefined;
   }
   const remote = /^https?:\/\//.test(reference);
@@ -66,8 +66,12 @@ async function readRoot(flags: Flags, context: Context): Promise<Uint8Array | un
 
 function verifyChecksum(root: Uint8Array, checksum: string): void {
   const [, algorithm = "sha256", expected] = /^(?:(sha256|sha512):)?([0-9a-f]{64}|[0-9a-f]{128})$/i.exec(checksum) ?? [];
-  if (expected?.length !== (algorithm === "sha256" ? 64 : 128)) throw usage(`invalid --root-checksum ${JSON.stringify(checksum)}`, "sha256:HEX or sha512:HEX");
+  if (expected?.length !== (algorithm === "sha256" ? 64 : 128)) throw usage(`invalid --root-checksum ${JSON.stringify(checksum)}`, { expected: "sha256:HEX or sha512:HEX" });
   const found = createHash(algorithm).update(root).digest("hex");
   if (found === expected.toLowerCase()) return;
-  throw new InputError("USAGE_INVALID", "the root has another checksum", { expected: `${algorithm}:${expected}`, found: `${algorithm}:${found}` });
+  throw new InputError("USAGE_INVALID", "the root has another checksum", {
+    expected: `${algorithm}:${expected}`,
+    found: `${algorithm}:${found}`,
+    remedy: "fetch the root again, and ask whoever gave you the checksum; do not use this root",
+  });
 }

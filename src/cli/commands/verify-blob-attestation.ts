@@ -4,11 +4,13 @@
  * @module
  */
 
-import { PREDICATE_TYPES, predicateTypeOf } from "../predicate-types.ts";
-import type { Artifact } from "../../verify/artifact.ts";
+import { readDigest, type OpenArtifact } from "../artifact-operand.ts";
 import { warn, type Command, type Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";
-import { checkOutputFlags, openArtifact, prepareVerification, readDigest, report, VERIFICATION_FLAGS } from "../verification.ts";
+import { PREDICATE_TYPES, predicateTypeOf } from "../predicate-types.ts";
+import { printRefusal } from "../result.ts";
+import { runVerification } from "../verification.ts";
+import { VERIFICATION_FLAGS } from "../verification-flags.ts";
 
 /** Verifies that a signed statement of a given predicate type is about a file. */
 export const verifyBlobAttestation: Command = {
@@ -24,36 +26,27 @@ export const verifyBlobAttestation: Command = {
       name: "type",
       kind: "string",
       default: "custom",
+      choices: Object.keys(PREDICATE_TYPES),
       description: `the predicate type: ${Object.keys(PREDICATE_TYPES).join(", ")}, or a URI`,
     },
     { name: "digest", kind: "string", value: "HEX", description: "the digest of the file, in place of the file" },
-    { name: "digestAlg", kind: "string", value: "NAME", description: "the algorithm of --digest: sha256, sha384 or sha512" },
+    { name: "digestAlg", kind: "string", value: "NAME", choices: ["sha256", "sha384", "sha512"], description: "the algorithm of --digest: sha256, sha384 or sha512" },
     { name: "check-claims", kind: "boolean", default: "true", description: "compare the file with the subjects; false is unsafe" },
   ],
   examples: [
-    "cosign-ts verify-blob-attestation --bundle app.att.sigstore.json --type slsaprovenance1 --certificate-identity ID --certificate-oidc-issuer URL app",
+    "cosign-ts verify-blob-attestation --bundle app.att.sigstore.json --type slsaprovenance1 --certificate-identity alice@example.com --certificate-oidc-issuer https://accounts.example.com app",
+    "cosign-ts verify-blob-attestation --bundle app.att.sigstore.json --type slsaprovenance1 --key cosign.pub --digest 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03 --digestAlg sha256",
   ],
   async run([operand], flags, context) {
-    checkOutputFlags(flags);
     const predicateType = predicateTypeOf(flags.string("type") ?? "custom");
     const open = chooseArtifact(operand, flags, context);
-    return await report(flags, context, async () => {
-      const { bundle, policy, verifier } = await prepareVerification(operand, flags, context, "blob attestation");
-      const { artifact, end } = await open();
-      try {
-        return await verifier.verify(bundle, artifact, { ...policy, predicateType });
-      } finally {
-        end();
-      }
-    });
+    return await runVerification({ operand, open, what: "blob attestation", predicateType }, flags, context);
   },
+  refuse: printRefusal,
 };
 
-function chooseArtifact(
-  operand: string | undefined,
-  flags: Flags,
-  context: Context,
-): () => Promise<{ readonly artifact: Artifact; end(): void }> {
+/** Says what the subjects are compared with, where it is not what the operand names. */
+function chooseArtifact(operand: string | undefined, flags: Flags, context: Context): (() => Promise<OpenArtifact>) | undefined {
   const digest = flags.string("digest");
   const algorithm = flags.choice("digestAlg", ["sha256", "sha384", "sha512"]);
   const end = (): void => undefined;
@@ -62,11 +55,12 @@ function chooseArtifact(
     return () => Promise.resolve({ artifact: "unsafe-any", end });
   }
   if (operand !== undefined) {
-    if (digest !== undefined) warn(context, "--digest is not used, because a file is given");
-    return () => openArtifact(operand, context);
+    if (digest !== undefined) warn(context, `${flags.nameOf("digest")} is not used, because a file is given`);
+    return undefined;
   }
-  if (digest === undefined && algorithm === undefined) throw usage("no file is given to compare the subjects with", "a file, or --digest and --digestAlg");
-  if (digest === undefined || algorithm === undefined) throw usage("--digest and --digestAlg must be given together");
-  const parsed = readDigest(digest, algorithm);
-  return () => Promise.resolve({ artifact: { digests: [parsed] }, end });
+  if (digest === undefined || algorithm === undefined) {
+    throw usage("must provide path to blob or digest and digestAlg", { remedy: "give the file, or both --digest and --digestAlg" });
+  }
+  const given = readDigest(digest, algorithm);
+  return () => Promise.resolve({ artifact: { digests: [given] }, end });
 }

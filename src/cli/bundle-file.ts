@@ -1,0 +1,52 @@
+/**
+ * The bundle to verify with: the one that is named, or the one that lies beside the artifact.
+ *
+ * @module
+ */
+
+import { parseBundle, type Bundle } from "../bundle/bundle.ts";
+import { FormatError, InputError } from "../errors.ts";
+import { exists, readInputFile } from "../files/read-file.ts";
+import { MAX_BUNDLE_BYTES } from "../limits.ts";
+import { notice, trace, type Context } from "./context.ts";
+import type { Flags } from "./flags.ts";
+import { naming } from "./named-input.ts";
+
+/**
+ * Reads the bundle that `--bundle` names, otherwise the one of the artifact.
+ *
+ * @param operand - The artifact as it was given.
+ * @throws InputError `BUNDLE_NOT_FOUND` and those of a file; FormatError; VerificationError `TLOG_ENTRY_DUPLICATE`.
+ * @see Sigstore client specification §4.1.1
+ */
+export async function readBundle(operand: string | undefined, flags: Flags, context: Context): Promise<Bundle> {
+  const path = flags.string("bundle") ?? (await findBundle(operand, context));
+  const bytes = await readInputFile(path, MAX_BUNDLE_BYTES, "bundle");
+  const bundle = await naming(path, () => parse(bytes));
+  trace(context, `bundle: ${path}, ${bundle.mediaType}, ${bytes.length} bytes`);
+  return bundle;
+}
+
+function parse(bytes: Uint8Array): Bundle {
+  try {
+    return parseBundle(bytes);
+  } catch (error) {
+    if (!(error instanceof FormatError) || error.found?.includes("sigstore.trustedroot") !== true) throw error;
+    throw new FormatError(error.code, "this is a trusted root, not a bundle", { remedy: "give it with --trusted-root, and the bundle with --bundle", cause: error });
+  }
+}
+
+async function findBundle(operand: string | undefined, context: Context): Promise<string> {
+  const isFile = operand !== undefined && operand !== "-" && !/^https?:\/\//.test(operand);
+  const candidates = isFile ? [`${operand}.sigstore.json`, `${operand}.sigstore`] : [];
+  for (const candidate of candidates) {
+    if (!(await exists(candidate))) continue;
+    notice(context, `Using the bundle ${candidate}`);
+    return candidate;
+  }
+  const [beside] = candidates;
+  throw new InputError("BUNDLE_NOT_FOUND", "there is no bundle to verify with", {
+    expected: beside === undefined ? "--bundle" : `--bundle, or a file ${beside}`,
+    remedy: "give the bundle that was made when the file was signed",
+  });
+}

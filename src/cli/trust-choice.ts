@@ -1,0 +1,67 @@
+/**
+ * The trusted root to verify with: from a file, or from the TUF repository that flags and environment name.
+ *
+ * @module
+ */
+
+import { readInputFile } from "../files/read-file.ts";
+import { resolveTrust } from "../files/verify-file.ts";
+import { MAX_TRUST_FILE_BYTES } from "../limits.ts";
+import type { TrustSource } from "../trust/trust-source.ts";
+import { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
+import { trace, warn, type Context } from "./context.ts";
+import { usage, type Flags } from "./flags.ts";
+import { naming } from "./named-input.ts";
+import { ignoresLog } from "./verifier-options.ts";
+
+/** Is a trusted root, and where it came from. */
+export interface ChosenTrust {
+  readonly trustedRoot: TrustedRoot;
+  readonly source: TrustSource;
+}
+
+/**
+ * Loads the trusted root that the flags name, and tells what a person should know about it.
+ *
+ * @throws InputError, FormatError, TrustError, ServiceError, StorageError.
+ */
+export async function loadChosenTrust(flags: Flags, context: Context): Promise<ChosenTrust> {
+  const started = performance.now();
+  const loaded = await load(flags, context);
+  for (const text of loaded.notices) warn(context, text);
+  if (context.verbose === true) {
+    const { describeTrust } = await import("../report/text.ts");
+    trace(context, `trust: ${describeTrust(loaded.source)}, loaded in ${(performance.now() - started).toFixed(1)} ms`);
+    for (const { path, reason } of loaded.trustedRoot.unusable) trace(context, `trust: ${path} cannot be used: ${reason}`);
+  }
+  return loaded;
+}
+
+async function load(flags: Flags, context: Context): ReturnType<typeof resolveTrust> {
+  const path = flags.string("trusted-root");
+  const profile = flags.choice("profile", ["github"]);
+  const staging = flags.boolean("staging");
+  if (staging && (path !== undefined || profile !== undefined)) {
+    throw usage("--staging names a trusted root, so --trusted-root and --profile cannot be given too", { remedy: "leave one of both out" });
+  }
+  if (path !== undefined) return await naming(path, () => resolveTrust({ path }));
+  if (needsNoTrust(flags)) return { trustedRoot: EMPTY_ROOT, source: { kind: "caller" }, notices: [] };
+  const instance = staging ? "staging" : profile;
+  const root = context.environment["TUF_ROOT_JSON"] ?? "";
+  return await resolveTrust({
+    ...(instance === undefined ? { mirror: context.environment["TUF_MIRROR"] || undefined } : { instance }),
+    ...(root === "" ? {} : { root: await readInputFile(root, MAX_TRUST_FILE_BYTES, "TUF root") }),
+    offline: flags.boolean("offline"),
+    now: context.now(),
+    environment: context.environment,
+    fetch: context.fetch,
+    signal: context.signal,
+  });
+}
+
+/** Says whether nothing of a trusted root would be looked at, as in cosign: a key, no log, no timestamp. */
+function needsNoTrust(flags: Flags): boolean {
+  return flags.has("key") && ignoresLog(flags) && !flags.boolean("use-signed-timestamps") && !flags.has("timestamp-threshold");
+}
+
+const EMPTY_ROOT = parseTrustedRoot(JSON.stringify({ mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" }));
