@@ -1,0 +1,196 @@
+/**
+ * Runs what the documentation shows. The words after a block's language say how:
+ *
+ * - `run`: run in a folder that has `testdata` in it, after the blocks before it on the same page; `exit=1` is the exit status it must
+ *   have. TypeScript is type-checked too.
+ * - `output`: what the block before it must print. `…` stands for any text.
+ * - `check`: TypeScript that is only type-checked, since it needs something that is not here.
+ * - `network`: needs a network, or somebody else's program. Only the flags of our own commands are checked.
+ * - `ci`: what a fresh checkout begins with; `.ci/run` runs it.
+ *
+ * With `UPDATE_DOCS=1` the blocks of output without `…` are written anew.
+ */
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { COMMANDS } from "../../src/cli/program.ts";
+import { GLOBAL_FLAGS } from "../../src/cli/flags.ts";
+import { readPages, type Block, type Page } from "../support/documents.ts";
+import { projectDir } from "../support/shared.ts";
+
+const PAGES = readPages();
+const MARKS: Readonly<Record<string, readonly string[]>> = {
+  sh: ["run", "network", "ci"],
+  ts: ["run", "check"],
+  text: ["output"],
+  json: ["output"],
+};
+
+let root = "";
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "cosign-ts-docs-"));
+  mkdirSync(join(root, "bin"));
+  const program = `exec ${quote(process.execPath)} ${quote(join(projectDir, "src", "cli", "main.ts"))} "$@"\n`;
+  writeFileSync(join(root, "bin", "cosign-ts"), `#!/bin/sh\n${program}`, { mode: 0o755 });
+  writeFileSync(join(root, "bin", "npx"), `#!/bin/sh\n[ "$1" = cosign-ts ] || exit 127\nshift\n${program}`, {
+    mode: 0o755,
+  });
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describe("every block of the documentation", () => {
+  test.for(PAGES.map((page) => [page.path, page] as const))("says what is done with it: %s", ([, page]) => {
+    for (const { line, language, marks } of page.blocks) {
+      const allowed = MARKS[language] ?? [];
+      const mark = marks.find((word) => !word.startsWith("exit="));
+      const known = mark === undefined ? !["sh", "ts", "js"].includes(language) : allowed.includes(mark);
+      expect(known, `${page.path}:${line} ${language} ${marks.join(" ")}`).toBe(true);
+    }
+  });
+
+  test.for(PAGES.map((page) => [page.path, page] as const))("names flags that exist: %s", async ([, page]) => {
+    for (const block of page.blocks) {
+      for (const { name, flags } of calls(block)) {
+        const listed = COMMANDS.find((command) => `${name} `.startsWith(`${command.name} `));
+        expect(listed?.name, `${page.path}:${block.line} cosign-ts ${name}`).toBeDefined();
+        const known = [...((await listed?.load())?.flags ?? []), ...GLOBAL_FLAGS].map((flag) => `--${flag.name}`);
+        for (const flag of flags) expect([...known, "--help"], `${page.path}:${block.line}`).toContain(flag);
+      }
+    }
+  });
+
+  test("is type-checked where it is TypeScript", () => {
+    const folder = join(root, "types");
+    mkdirSync(folder);
+    for (const { path, blocks } of PAGES) {
+      for (const { line, language, text } of blocks) {
+        if (language === "ts") writeFileSync(join(folder, `${path.replaceAll(/[^A-Za-z0-9]/g, "-")}-${line}.ts`), text);
+      }
+    }
+    const { exports } = JSON.parse(readFileSync(join(projectDir, "package.json"), "utf8")) as {
+      exports: Record<string, string | { default: string }>;
+    };
+    const paths = Object.entries(exports).flatMap(([name, target]) =>
+      typeof target === "string"
+        ? []
+        : [
+            [
+              name.replace(".", "cosign-ts"),
+              [join(projectDir, target.default.replace("./dist/", "src/").replace(/\.js$/, ".ts"))],
+            ],
+          ],
+    );
+    const compilerOptions = {
+      paths: Object.fromEntries(paths) as object,
+      typeRoots: [join(projectDir, "node_modules", "@types")],
+      lib: ["es2024", "dom", "dom.iterable"],
+      noUnusedLocals: false, // an example may stop where it has shown what it is about
+    };
+    const config = { extends: join(projectDir, "tsconfig.json"), compilerOptions, include: ["*.ts"] };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    const tsc = join(projectDir, "node_modules", "typescript", "bin", "tsc");
+    const { stdout } = spawnSync(process.execPath, [tsc, "-p", folder], { encoding: "utf8" });
+    expect(stdout).toBe("");
+  });
+});
+
+describe.for(PAGES.filter(({ blocks }) => blocks.some(isRun)).map((page) => [page.path, page] as const))(
+  "the examples of %s",
+  ([path, page]) => {
+    let folder = "";
+    beforeAll(() => {
+      folder = join(root, path.replaceAll(/[^A-Za-z0-9]/g, "-"));
+      mkdirSync(join(folder, "home"), { recursive: true });
+      symlinkSync(join(projectDir, "testdata"), join(folder, "testdata"), "junction");
+    });
+
+    const runs = page.blocks.flatMap((block, index) =>
+      isRun(block) ? [{ block, output: outputAfter(page, index) }] : [],
+    );
+    test.for(runs.map((run) => [`line ${run.block.line}`, run] as const))("%s", ([, { block, output }]) => {
+      const { status, printed } = run(block, folder);
+      expect(printed, "the program broke").not.toContain("Node.js v"); // as below a stack trace
+      expect(status, printed).toBe(Number(block.marks.find((mark) => mark.startsWith("exit="))?.slice(5) ?? 0));
+      if (output === undefined) return;
+      const readable = printed.replaceAll(folder, "/home/alice");
+      if (process.env["UPDATE_DOCS"] !== undefined && !output.text.includes("…")) update(path, block, output, readable);
+      else expect(readable).toMatch(pattern(output.text));
+    });
+  },
+);
+
+function isRun({ marks }: Block): boolean {
+  return marks.includes("run");
+}
+
+function outputAfter({ blocks }: Page, index: number): Block | undefined {
+  const next = blocks[index + 1];
+  return next?.marks.includes("output") === true ? next : undefined;
+}
+
+/** Runs a block as a reader would. Both output streams go into one, in order. */
+function run(
+  { language, line, text }: Block,
+  folder: string,
+): { readonly status: number | null; readonly printed: string } {
+  const file = join(folder, `line-${line}.${language === "sh" ? "sh" : "ts"}`);
+  writeFileSync(file, text);
+  const program = language === "sh" ? `sh -eu ${quote(file)}` : `${quote(process.execPath)} ${quote(file)}`;
+  const clock = pathToFileURL(join(projectDir, "test", "docs", "standing-clock.mjs")).href;
+  const { status, stdout } = spawnSync(
+    "sh",
+    ["-c", `exec 2>&1; ${program}; status=$?; rm -f ${quote(file)}; exit $status`],
+    {
+      cwd: folder,
+      encoding: "utf8",
+      timeout: 60_000,
+      env: {
+        PATH: `${join(root, "bin")}:${join(process.execPath, "..")}:${process.env["PATH"] ?? ""}`,
+        HOME: join(folder, "home"),
+        TZ: "UTC",
+        LC_ALL: "C",
+        NODE_OPTIONS: `--import=${clock} --disable-warning=ExperimentalWarning`,
+        NODE_COMPILE_CACHE: join(root, "compile-cache"),
+      },
+    },
+  );
+  return { status, printed: stdout };
+}
+
+/** Finds the calls of our program in a block, with their flags. */
+function calls({ language, text }: Block): readonly { readonly name: string; readonly flags: readonly string[] }[] {
+  if (!["sh", "yaml"].includes(language)) return [];
+  const lines = text.replaceAll(/\\\n\s*/g, " ").split("\n");
+  return lines.flatMap((line) => {
+    const [, rest] = /(?:^|[\s(|&;"'])cosign-ts ((?:[a-z]|--).*)$/.exec(line) ?? [];
+    if (rest === undefined || /^--(help|version)/.test(rest)) return [];
+    const [call = ""] = rest.split(/ [|>&] ?| && |;/);
+    return [{ name: call, flags: [...call.matchAll(/(?<=\s)--[A-Za-z0-9-]+/g)].map(([flag]) => flag) }];
+  });
+}
+
+/** Makes a pattern of text in which `…` stands for anything. */
+function pattern(text: string): RegExp {
+  const parts = text.trimEnd().split("…");
+  return new RegExp(
+    `^${parts.map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join("[^]*")}\\s*$`,
+  );
+}
+
+function update(path: string, { text }: Block, output: Block, printed: string): void {
+  const file = join(projectDir, path);
+  const fence = `\`\`\`${output.language} output\n`;
+  const page = readFileSync(file, "utf8");
+  const from = page.indexOf(fence, page.indexOf(text)) + fence.length;
+  if (!page.startsWith(output.text, from)) throw new Error(`${path}:${output.line} has changed`);
+  writeFileSync(file, page.slice(0, from) + `${printed.trimEnd()}\n` + page.slice(from + output.text.length));
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

@@ -1,0 +1,34 @@
+// Loaded before everything else by the programs of the documentation: a clock that stands, no socket, and `cosign-ts` from source.
+
+import { readFileSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { Socket } from "node:net";
+
+const NOW = Date.parse("2026-11-25T12:00:00Z");
+
+globalThis.Date = class extends Date {
+  constructor(...args) {
+    if (args.length === 0) super(NOW);
+    else super(...args);
+  }
+
+  static now() {
+    return NOW;
+  }
+};
+
+Socket.prototype.connect = () => {
+  throw new Error("an example of the documentation opened a socket");
+};
+
+const project = new URL("../../", import.meta.url);
+const { exports } = JSON.parse(readFileSync(new URL("package.json", project), "utf8"));
+
+registerHooks({
+  resolve(specifier, context, next) {
+    if (specifier !== "cosign-ts" && !specifier.startsWith("cosign-ts/")) return next(specifier, context);
+    const built = exports[specifier.replace("cosign-ts", ".")]?.default;
+    if (built === undefined) throw new Error(`the package has no entry point ${specifier}`);
+    return { url: new URL(built.replace("./dist/", "src/").replace(/\.js$/, ".ts"), project).href, shortCircuit: true };
+  },
+});
