@@ -1,10 +1,12 @@
-// The tuf-conformance client protocol: init, refresh and download, over the built package. Uses the system's clock.
+// The tuf-conformance client protocol: init, refresh and download, over the built package, or over its source where
+// COSIGN_TS_SOURCE says so. Uses the system's clock.
 
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { createFolderCache, SigstoreError, TufClient, createDownload } from "../../dist/tuf/index.js";
+const from = (process.env.COSIGN_TS_SOURCE ?? "") === "" ? "../../dist/tuf/index.js" : "../../src/tuf/index.ts";
+const { createFolderCache, SigstoreError, TufClient, createDownload } = await import(from);
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
