@@ -28,6 +28,9 @@ export type Step = (typeof STEPS)[number];
 /** Is returned by {@link Checks.run} for a check that did not pass. Never equal to what a check proves. */
 export const FAILED: unique symbol = Symbol("failed");
 
+/** Is what a check found, or why there was nothing for it to prove. */
+export type Detail = string | { readonly skipped: string };
+
 interface Entry {
   check: Check;
   error: SigstoreError | undefined;
@@ -45,11 +48,11 @@ export class Checks {
    * @param detail - Says what was found, from what the check returned.
    * @returns what the check proved, or {@link FAILED}.
    */
-  check<T>(step: Step, name: string, section: string, body: () => T, detail?: (result: T) => string): T | typeof FAILED {
+  check<T>(step: Step, name: string, section: string, body: () => T, detail?: (result: T) => Detail): T | typeof FAILED {
     const entry = this.#add(step, { name, section, outcome: "not-reached" });
     try {
       const result = body();
-      entry.check = { name, section, outcome: "passed", detail: detail?.(result) };
+      entry.check = endedCheck(entry.check, detail?.(result));
       return result;
     } catch (error) {
       return this.#fail(entry, error);
@@ -62,12 +65,12 @@ export class Checks {
     name: string,
     section: string,
     body: () => T | Promise<T>,
-    detail?: (result: T) => string,
+    detail?: (result: T) => Detail,
   ): Promise<T | typeof FAILED> {
     const entry = this.#add(step, { name, section, outcome: "not-reached" });
     try {
       const result = await body();
-      entry.check = { name, section, outcome: "passed", detail: detail?.(result) };
+      entry.check = endedCheck(entry.check, detail?.(result));
       return result;
     } catch (error) {
       return this.#fail(entry, error);
@@ -79,7 +82,7 @@ export class Checks {
     this.#add(step, { name, section, outcome: "not-reached", detail });
   }
 
-  /** Records a check that the caller's options do not ask for. */
+  /** Records a check that the caller's options do not ask for, or that has nothing to check. */
   skipped(step: Step, name: string, section: string, detail: string): void {
     this.#add(step, { name, section, outcome: "skipped", detail });
   }
@@ -119,6 +122,11 @@ export class Checks {
     this.#entries.get(step)?.push(entry);
     return entry;
   }
+}
+
+function endedCheck({ name, section }: Check, detail: Detail | undefined): Check {
+  if (typeof detail === "object") return { name, section, outcome: "skipped", detail: detail.skipped };
+  return { name, section, outcome: "passed", detail };
 }
 
 function failedCheck({ name, section }: Check, error: SigstoreError): Check {

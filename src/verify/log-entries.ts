@@ -91,7 +91,10 @@ async function verifyLogEntry(
       }
       return await proveInclusion(entry, generation, candidates, sameId, options);
     },
-    (proven) => (proven === "unknown log" ? "set aside: unknown log" : proven === undefined ? "none: promise only" : describeInclusion(proven)),
+    (proven) => {
+      if (proven === "unknown log") return { skipped: "set aside: unknown log" };
+      return proven === undefined ? { skipped: "none: promise only" } : describeInclusion(proven);
+    },
   );
   const promise =
     generation === 1 && entry.inclusionPromise !== undefined

@@ -44,7 +44,7 @@ export async function verifyTimestamps(
           const { time, authority } = proven;
           return { kind: "rfc3161", time, operator: countedOperator(authority, trust.timestampAuthorities), uri: authority.uri } as const;
         },
-        (proven) => (proven === undefined ? "set aside: unknown authority" : `${proven.time.toISOString()} by ${proven.uri}`),
+        (proven) => (proven === undefined ? { skipped: "set aside: unknown authority" } : `${proven.time.toISOString()} by ${proven.uri}`),
       ),
     ),
   );

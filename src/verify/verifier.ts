@@ -369,7 +369,7 @@ class Verification {
           this.#unproven.push({ what: "tlog-key-validity", reason: `no verified time to compare the log key of entry ${index} with` });
           return false;
         },
-        (evaluated) => (evaluated ? verified.baseUrl : "not evaluated: there is no verified time"),
+        (evaluated) => (evaluated ? verified.baseUrl : { skipped: "there is no verified time" }),
       );
     }
   }
@@ -437,7 +437,7 @@ class Verification {
           `sct[${index}]`,
           section,
           () => verifyCertificateTimestamp(sct, { detached, path: place }, path, this.#trust, this.#crypto, this.#setAside),
-          (result) => (result === undefined ? "set aside" : `${result.time.toISOString()} by ${result.baseUrl}`),
+          (result) => (result === undefined ? { skipped: "set aside" } : `${result.time.toISOString()} by ${result.baseUrl}`),
         ),
       ),
     );

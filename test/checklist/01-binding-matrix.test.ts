@@ -75,7 +75,8 @@ type Part = keyof typeof EXCHANGES;
 
 // ---- the certificate's SCT, which nothing but the certificate's own signature binds to the rest
 
-const derOf = (bundle: Json): Uint8Array => unbase64(pick(bundle, "verificationMaterial.certificate.rawBytes") as unknown as string);
+const derOf = (bundle: Json): Uint8Array =>
+  unbase64(pick(bundle, "verificationMaterial.certificate.rawBytes") as unknown as string);
 const sctListOf = (der: Uint8Array): Uint8Array | undefined =>
   parseCertificate(der).extensions.all.get("1.3.6.1.4.1.11129.2.4.2")?.bytes;
 

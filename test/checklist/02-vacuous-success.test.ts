@@ -135,6 +135,14 @@ describe("checklist 2: vacuous success", () => {
       expect(unproven.map(({ what }) => what).sort()).toEqual(["identity", "issuer", "transparency-log"]);
     });
 
+    test("is accepted without an SCT, and says so", async () => {
+      const signer = issueCertificate(sandbox.ca, { ctLogs: [] }, sandbox.ctLog);
+      const { unproven } = await verifyIn(sandbox, bundleFrom(sandbox, { signer }), {
+        options: { thresholds: NOTHING_ASKED },
+      });
+      expect(unproven.map(({ what }) => what)).toEqual(["signed-certificate-timestamp"]);
+    });
+
     test.each([
       [
         "signature",

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { outcomeOf } from "../support/outcome.ts";
+import { failedChecks, outcomeOf, refusal } from "../support/outcome.ts";
 import {
   issueCertificate,
   listCa,
@@ -231,7 +231,11 @@ describe("checklist 4: time source", () => {
     test("with a window needs a time, and the current one only on demand", async () => {
       const bare = { signer, entries: [{ log: rekor2 }], timestamps: [] };
       const demand = within({ start: YEARS_AGO, end: YEARS_AHEAD });
-      expect(await outcome(bare, demand)).toBe("TIMESTAMP_THRESHOLD_NOT_MET");
+      const error = await refusal(verifyIn(sandbox, bundleFrom(sandbox, bare), demand));
+      expect(failedChecks(error)).toEqual([
+        "time.threshold: TIMESTAMP_THRESHOLD_NOT_MET",
+        "key.validity: KEY_NOT_VALID_AT_TIME",
+      ]);
       expect(await outcome(bare, { ...demand, options: { time: { kind: "current-time", now: NOW } } })).toBe(
         "accepted",
       );

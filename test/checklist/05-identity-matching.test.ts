@@ -202,6 +202,10 @@ describe("checklist 5: identity matching", () => {
         expecting(compilePattern("acme/app"), compilePattern("^https://token")),
       );
       expect(unproven.map(({ what }) => what)).toEqual(["identity", "issuer"]);
+      const extensions = { githubWorkflowRepository: compilePattern("acme") };
+      const extended = certifiedFor({ names: [uri(WORKFLOW)], fulcio: { 5: "acme/app" } });
+      const policy = { identity: { subjectAlternativeName: WORKFLOW, issuer: ISSUER, extensions } };
+      expect((await verifyIn(sandbox, extended, { policy })).unproven.map(({ what }) => what)).toEqual(["identity"]);
       const anchored = await verifyIn(
         sandbox,
         workflow,

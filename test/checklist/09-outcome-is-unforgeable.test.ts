@@ -3,19 +3,26 @@ import { parseBundle } from "../../src/bundle/bundle.ts";
 import { parseTrustedRoot } from "../../src/trust/trusted-root.ts";
 import type { VerifierOptions, VerifyPolicy } from "../../src/verify/options.ts";
 import { Verifier } from "../../src/verify/verifier.ts";
+import { parseDetachedSct } from "../../src/x509/sct.ts";
 import { makeAuthority, name } from "../support/certificates.ts";
 import { change } from "../support/json-edits.ts";
 import { base64, flip, utf8 } from "../support/logs.ts";
 import { outcomeOf } from "../support/outcome.ts";
 import {
   ALICE,
+  detachedSct,
   ISSUER,
   issueCertificate,
+  listCa,
   listCtLog,
+  makeCa,
   makeCtLog,
   minutes,
+  NOW,
+  signerKeys,
   YEARS_AGO,
   YEARS_AHEAD,
+  type CtLog,
 } from "../support/sandbox/authorities.ts";
 import {
   ALICE_SIGNED,
@@ -148,6 +155,35 @@ describe("checklist 9: outcome is unforgeable", () => {
         expect(await outcomeOf(both.verify(twice.text, ARTIFACT, ALICE_SIGNED))).toBe("accepted");
     });
 
+    test("of SCTs that did not hold: they are looked at again", async () => {
+      const impostor = { keys: signerKeys(), logId: sandbox.ctLog.logId };
+      const wrong = bundleFrom(sandbox, { signer: { request: { ctLogs: [sandbox.ctLog, impostor] } } });
+      const verifier = await create();
+      for (let run = 0; run < 2; run++) {
+        expect(await outcomeOf(verifier.verify(wrong.text, ARTIFACT, ALICE_SIGNED))).toBe("SCT_INVALID");
+      }
+    });
+
+    test("of detached SCTs: they count for the question that brought them", async () => {
+      const other = makeCtLog();
+      const detached = (...logs: readonly CtLog[]): VerifyPolicy => ({
+        ...ALICE_SIGNED,
+        detachedScts: logs.map((log) => parseDetachedSct(detachedSct(log, signer.der))),
+      });
+      const root = rootOf(sandbox, { ctlogs: [listCtLog(sandbox.ctLog), listCtLog(other)] });
+      const ask = async (verifier: Verifier, policy: VerifyPolicy): Promise<string> =>
+        await outcomeOf(verifier.verify(message.text, ARTIFACT, policy));
+
+      const bringing = await Verifier.create(root, { thresholds: { sct: 2 } });
+      expect(await ask(bringing, detached(other))).toBe("accepted");
+      expect(await ask(bringing, ALICE_SIGNED)).toBe("SCT_THRESHOLD_NOT_MET");
+      expect(await ask(bringing, detached(other))).toBe("accepted");
+
+      const remembering = await Verifier.create(root);
+      expect(await ask(remembering, ALICE_SIGNED)).toBe("accepted");
+      expect(await ask(remembering, detached({ keys: signerKeys(), logId: other.logId }))).toBe("SCT_INVALID");
+    });
+
     test("of intermediates that one bundle brought: the next one has to bring them too", async () => {
       const sub = makeAuthority({ issuer: sandbox.ca.intermediate, subject: name({ O: "Example", CN: "sub" }) });
       const under = issueCertificate({ ...sandbox.ca, intermediate: sub }, {}, sandbox.ctLog);
@@ -161,6 +197,31 @@ describe("checklist 9: outcome is unforgeable", () => {
         "CERTIFICATE_ISSUER_UNKNOWN",
         "accepted",
       ]);
+    });
+
+    test("of a certificate: intermediates that a later bundle brings for it are looked at", async () => {
+      const expiring = makeCa({ intermediate: { notAfter: minutes(5) } });
+      const renewed = makeAuthority({
+        issuer: expiring.root,
+        subject: expiring.intermediate.name,
+        keys: expiring.intermediate.keys,
+      });
+      const longLived = issueCertificate(expiring, { notAfter: YEARS_AHEAD }, sandbox.ctLog);
+      const root = rootOf(sandbox, { certificateAuthorities: [listCa(expiring)] });
+      const verifier = await Verifier.create(root, { allowCertificateChain: true });
+      const ask = (time: Date, chain: readonly Uint8Array[]): Promise<string> => {
+        const bundle = bundleFrom(sandbox, {
+          version: "0.1",
+          signer: longLived,
+          chain,
+          entries: [{ log: sandbox.rekor1, integratedTime: time }],
+          timestamps: [],
+        });
+        return outcomeOf(verifier.verify(bundle.text, ARTIFACT, ALICE_SIGNED));
+      };
+      expect(await ask(NOW, [])).toBe("accepted");
+      expect(await ask(minutes(10), [])).toBe("CERTIFICATE_NOT_VALID_AT_TIME");
+      expect(await ask(minutes(10), [renewed.der])).toBe("accepted");
     });
 
     test("of a signer who was denied since", async () => {
