@@ -20,5 +20,5 @@ export {
 export type { HashAlgorithm } from "../crypto/digest.ts";
 export type { Envelope, EnvelopeSignature } from "../dsse/envelope.ts";
 export type { JsonObject, JsonValue } from "../encoding/json.ts";
-export type { InclusionProof, TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
+export type { InclusionProof, KindVersion, TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
 export { FormatError, SigstoreError, VerificationError } from "../errors.ts";

@@ -12,7 +12,7 @@ import { join } from "node:path";
 
 import { StorageError } from "../errors.ts";
 
-/** Keeps files by name: segments made by {@link encodeSegment}, with `/` between them. */
+/** Keeps files by name: segments that are safe as file names, with `/` between them. */
 export interface Cache {
   /** Where the files are, for messages. */
   readonly description: string;

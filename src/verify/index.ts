@@ -45,7 +45,7 @@ export type {
   ExtendedKeyUsage,
   KeyUsage,
 } from "../x509/extensions.ts";
-export type { NameConstraints } from "../x509/name-constraints.ts";
+export type { NameConstraints, NameSubtree } from "../x509/name-constraints.ts";
 export type { FulcioExtensions } from "../x509/fulcio.ts";
 export type { CertificateSignatureAlgorithm } from "../x509/signature-algorithm.ts";
 export type { SubjectAlternativeName } from "../x509/subject-alternative-name.ts";

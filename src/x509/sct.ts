@@ -12,7 +12,7 @@ import { MAX_DETACHED_SCT_BYTES, MAX_SCTS, MAX_SIGNATURE_BYTES } from "../limits
 import type { Certificate } from "./certificate.ts";
 import { X509_OID } from "./oids.ts";
 
-/** A certificate transparency log's promise to include a certificate, version 1. Claimed until {@link verifySct}. */
+/** A certificate transparency log's promise to include a certificate, version 1. Claimed until it is verified. */
 export interface SignedCertificateTimestamp {
   /** SHA-256 of the log's public key. */
   readonly logId: Uint8Array;
