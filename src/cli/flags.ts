@@ -99,8 +99,8 @@ export function parseTime(text: string, what: string): Date {
   const [, date = "", clock = ""] = /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/.exec(text) ?? [];
   const time = new Date(text.toUpperCase());
   // A 30th of February would be carried into March.
-  const isCalendarDay = date !== "" && String(new Date(`${date}T${clock}Z`).toJSON()).startsWith(`${date}T${clock}`);
-  if (isCalendarDay && !Number.isNaN(time.getTime())) return time;
+  const read = new Date(`${date}T${clock}Z`).toJSON() as string | null;
+  if (date !== "" && read?.startsWith(`${date}T${clock}`) === true && !Number.isNaN(time.getTime())) return time;
   throw usage(`invalid time ${JSON.stringify(text)} for ${what}`, { expected: "RFC 3339, for instance 2026-01-31T00:00:00Z" });
 }
 

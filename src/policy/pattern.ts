@@ -32,15 +32,20 @@ export function compilePattern(source: string): StringPattern {
   };
 }
 
+/** Flags that hold for what follows, or for a group. */
+const FLAGS = /^\(\?([a-zA-Z]*)(?:-[a-zA-Z]+)?[:)]/;
+
 /**
- * Says whether every match of a pattern is a whole value. Errs on the side of "no": a pattern with flags, which may change what
- * `^` and `$` mean, or with an alternative outside of a group counts as not anchored.
+ * Says whether every match of a pattern is a whole value. Errs on the side of "no": what could change the meaning of `^` and `$`, or
+ * lead past them, counts as not anchored.
  */
 function isAnchored(source: string): boolean {
-  const start = /^(\^|\\A)/.exec(source)?.[0];
-  const end = /(\$|\\z)$/.exec(source)?.[0];
+  // `(?i)` and the like before `^` change nothing; `(?m)` does.
+  const start = /^(?:\(\?[isU]+\))*(?:\^|\\A)/.exec(source)?.[0];
+  const end = /(?:\$|\\z)$/.exec(source)?.[0];
   if (start === undefined || end === undefined || start.length + end.length > source.length) return false;
   const middle = source.slice(start.length, source.length - end.length);
+  if (/^(?:\(\?[a-zA-Z-]+\))*[*+?{]/.test(middle)) return false; // `^*` need not be there, and flags do not come between both
   let depth = 0;
   for (let index = 0; index < middle.length; index += 1) {
     const character = middle[index];
@@ -53,7 +58,7 @@ function isAnchored(source: string): boolean {
       if (close === undefined) return false;
       index = close;
     } else if (character === "(") {
-      if (/^\(\?[a-zA-Z-]*[a-zA-Z]/.test(middle.slice(index)) && !/^\(\?P?</.test(middle.slice(index))) return false;
+      if (FLAGS.exec(middle.slice(index, index + 16))?.[1]?.includes("m") === true) return false;
       depth += 1;
     } else if (character === ")") {
       depth -= 1;
