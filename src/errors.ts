@@ -138,7 +138,7 @@ export interface Check {
   readonly name: string;
   /** The specification and section that demands it, for instance `client-spec §4.2.2`. */
   readonly section: string;
-  /** `not-reached`: it needs something that failed before it. `skipped`: the caller's options do not ask for it. */
+  /** `not-reached`: it needs something that failed before it. `skipped`: it is not asked for, or there is nothing to check. */
   readonly outcome: "passed" | "failed" | "not-reached" | "skipped";
   /** What was found, in one line. */
   readonly detail?: string | undefined;
@@ -155,7 +155,7 @@ export interface ErrorDetails {
   readonly found?: string | undefined;
   /** What the reader can do next, as an imperative. */
   readonly remedy?: string | undefined;
-  /** Every check of the verification that failed. */
+  /** Every check of the verification, passed ones included. */
   readonly report?: readonly Check[] | undefined;
   readonly cause?: unknown;
 }
@@ -169,7 +169,7 @@ export abstract class SigstoreError extends Error {
   readonly found: string | undefined;
   /** What the reader can do next. */
   readonly remedy: string | undefined;
-  /** Every check of the verification that failed, passed ones included; absent outside a verification. */
+  /** Every check of the verification, passed ones included; absent outside a verification. */
   readonly report: readonly Check[] | undefined;
 
   /** @internal */

@@ -124,7 +124,7 @@ export function parseBundle(input: string | Uint8Array): Bundle {
 /**
  * Parses a bundle out of JSON that is parsed already, for instance a member of a larger document.
  *
- * Duplicate keys can no longer be seen here: use `parseJson` of `encoding/json.ts` for what surrounds the bundle.
+ * Duplicate keys can no longer be seen here: give the text itself to {@link parseBundle} where that is possible.
  *
  * @throws as {@link parseBundle}.
  */

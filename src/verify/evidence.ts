@@ -24,7 +24,7 @@ export interface VerifiedBundle {
   readonly timestamps: readonly VerifiedTimestamp[];
   /** Where the signature was made public: every entry that was verified. Thresholds count its distinct operators. */
   readonly logEntries: readonly VerifiedLogEntry[];
-  /** What the caller's options left unproven. Empty under default options, except where the bundle brings no time at all. */
+  /** What the caller's options gave up, or the bundle has no means to prove, as one with a promise of inclusion alone. */
   readonly unproven: readonly Unproven[];
   /** Material of authorities that the trusted root does not know. Claimed, not proven. */
   readonly setAside: readonly SetAside[];
