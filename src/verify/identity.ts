@@ -51,17 +51,19 @@ export interface IdentityClaims {
 /** Reads what a certificate says of its owner. @throws FormatError `CERTIFICATE_MALFORMED`. */
 export function readIdentityClaims(certificate: Certificate): IdentityClaims {
   // An empty name is nobody. The text of a name that cannot be read is a description of ours, which no pattern may take for one.
-  const names = certificate.extensions.subjectAlternativeNames.filter(({ kind, value }) => kind !== "unsupported" && value !== "");
+  const names = certificate.extensions.subjectAlternativeNames.filter(
+    ({ kind, value }) => kind !== "unsupported" && value !== "",
+  );
   return { names, extensions: readFulcioExtensions(certificate) };
 }
 
 /** Says whether a value is what was expected. An absent value is compared as the empty string by patterns only. */
-export function matches(matcher: StringMatcher, value: string | undefined): boolean {
+function matches(matcher: StringMatcher, value: string | undefined): boolean {
   return typeof matcher === "string" ? value === matcher : matcher.test(value ?? "");
 }
 
 /** Writes what was expected, for messages. */
-export function describeMatcher(matcher: StringMatcher): string {
+function describeMatcher(matcher: StringMatcher): string {
   return typeof matcher === "string" ? matcher : `pattern ${matcher.description}`;
 }
 

@@ -21,7 +21,7 @@ export type MessageSignature = Extract<BundleContent, { kind: "messageSignature"
  * Lists the algorithms that a message signature may have been made with, the one that the bundle's digest speaks for first.
  * That digest is a hint here: which algorithm it was, the signature shows.
  */
-export function messageAlgorithms(key: PublicKey, message: MessageSignature): readonly SignatureAlgorithm[] {
+function messageAlgorithms(key: PublicKey, message: MessageSignature): readonly SignatureAlgorithm[] {
   const hinted = message.messageDigest?.algorithm;
   const algorithms = artifactAlgorithms(key);
   return [...algorithms.filter(({ hash }) => hash === hinted), ...algorithms.filter(({ hash }) => hash !== hinted)];
@@ -87,14 +87,20 @@ export async function verifyMessageSignature(
   }
   // A signature by a pure algorithm looks the same as a wrong one, unless the bundle says that a digest was signed.
   const pure = algorithms.some(({ hash }) => hash === undefined);
-  const digestWasSigned = algorithms.some(({ hash }) => hash !== undefined && hash === message.messageDigest?.algorithm);
+  const digestWasSigned = algorithms.some(
+    ({ hash }) => hash !== undefined && hash === message.messageDigest?.algorithm,
+  );
   if (tried > 0 && (!pure || digestWasSigned)) throw signatureInvalid("artifact", key);
   if (lacking.length > 0 && (!pure || digestWasSigned)) throw needsDigest(lacking, artifact);
-  throw new VerificationError("DIGEST_ONLY_UNSUPPORTED", `a ${key.type} signature cannot be verified from a digest alone`, {
-    expected: "the artifact itself",
-    found: artifact.known.map(({ algorithm }) => `a ${algorithm} digest`).join(", "),
-    remedy: "give the artifact as a file or bytes",
-  });
+  throw new VerificationError(
+    "DIGEST_ONLY_UNSUPPORTED",
+    `a ${key.type} signature cannot be verified from a digest alone`,
+    {
+      expected: "the artifact itself",
+      found: artifact.known.map(({ algorithm }) => `a ${algorithm} digest`).join(", "),
+      remedy: "give the artifact as a file or bytes",
+    },
+  );
 }
 
 /**
@@ -117,15 +123,23 @@ export async function verifyEnvelopeSignature(
 }
 
 function signatureInvalid(what: string, key: PublicKey): VerificationError {
-  return new VerificationError("SIGNATURE_INVALID", `signature over the ${what} does not verify with the ${key.type} key`, {
-    remedy: "check that artifact, bundle and key belong together",
-  });
+  return new VerificationError(
+    "SIGNATURE_INVALID",
+    `signature over the ${what} does not verify with the ${key.type} key`,
+    {
+      remedy: "check that artifact, bundle and key belong together",
+    },
+  );
 }
 
 function needsDigest(needed: readonly HashAlgorithm[], artifact: ReadArtifact): VerificationError {
-  return new VerificationError("DIGEST_ALGORITHM_MISMATCH", "artifact was given by a digest that the signature is not over", {
-    expected: needed.join(" or "),
-    found: artifact.known.map(({ algorithm }) => algorithm).join(", "),
-    remedy: `give the artifact itself, or its ${needed[0] ?? "other"} digest`,
-  });
+  return new VerificationError(
+    "DIGEST_ALGORITHM_MISMATCH",
+    "artifact was given by a digest that the signature is not over",
+    {
+      expected: needed.join(" or "),
+      found: artifact.known.map(({ algorithm }) => algorithm).join(", "),
+      remedy: `give the artifact itself, or its ${needed[0] ?? "other"} digest`,
+    },
+  );
 }
