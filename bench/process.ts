@@ -7,7 +7,17 @@
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createSign, generateKeyPairSync } from "node:crypto";
-import { createReadStream, existsSync, mkdtempSync, openSync, closeSync, ftruncateSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  createReadStream,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  closeSync,
+  ftruncateSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -33,13 +43,24 @@ export function benchProcess(): readonly Wall[] {
   const one = realCase("a/blob-v1-email-no-timestamp");
   if (one.signer.kind !== "certificate") throw new Error("not a keyless case");
   const flags = [
-    "--bundle", realPath(one.bundle), "--trusted-root", realPath("a/trusted_root.json"),
-    "--certificate-identity", one.signer.identity, "--certificate-oidc-issuer", one.signer.issuer, realPath(one.artifact),
+    "--bundle",
+    realPath(one.bundle),
+    "--trusted-root",
+    realPath("a/trusted_root.json"),
+    "--certificate-identity",
+    one.signer.identity,
+    "--certificate-oidc-issuer",
+    one.signer.issuer,
+    realPath(one.artifact),
   ];
   const verify = pathToFileURL(join(PROJECT, "dist", "verify", "index.js")).href;
   const commands: (readonly [label: string, program: string, args: readonly string[]])[] = [
     ["bare node", process.execPath, ["-e", "0"]],
-    ["node, importing cosign-ts/verify", process.execPath, ["--input-type=module", "-e", `import ${JSON.stringify(verify)}`]],
+    [
+      "node, importing cosign-ts/verify",
+      process.execPath,
+      ["--input-type=module", "-e", `import ${JSON.stringify(verify)}`],
+    ],
     ["node, an empty module", process.execPath, ["--input-type=module", "-e", ""]],
     ["cosign-ts verify-blob", process.execPath, [CLI, "verify-blob", ...flags]],
   ];
@@ -78,7 +99,8 @@ export async function benchLargeArtifact(): Promise<LargeArtifact> {
     closeSync(file);
     const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     const signer = createSign("sha256");
-    for await (const chunk of createReadStream(artifact, { highWaterMark: 1024 * 1024 })) signer.update(chunk as Uint8Array);
+    for await (const chunk of createReadStream(artifact, { highWaterMark: 1024 * 1024 }))
+      signer.update(chunk as Uint8Array);
     const bundle = {
       mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
       verificationMaterial: { publicKey: { hint: "bench" } },
@@ -86,7 +108,16 @@ export async function benchLargeArtifact(): Promise<LargeArtifact> {
     };
     writeFileSync(join(folder, "bundle.json"), JSON.stringify(bundle));
     writeFileSync(join(folder, "key.pub"), publicKey.export({ type: "spki", format: "pem" }));
-    const args = [CLI, "verify-blob", "--bundle", join(folder, "bundle.json"), "--key", join(folder, "key.pub"), "--insecure-ignore-tlog", artifact];
+    const args = [
+      CLI,
+      "verify-blob",
+      "--bundle",
+      join(folder, "bundle.json"),
+      "--key",
+      join(folder, "key.pub"),
+      "--insecure-ignore-tlog",
+      artifact,
+    ];
     const { seconds, peakMiB } = await runWatched(process.execPath, args);
     const start = performance.now();
     execFileSync("openssl", ["dgst", "-sha256", artifact]);
@@ -96,7 +127,10 @@ export async function benchLargeArtifact(): Promise<LargeArtifact> {
   }
 }
 
-async function runWatched(program: string, args: readonly string[]): Promise<{ readonly seconds: number; readonly peakMiB: number | undefined }> {
+async function runWatched(
+  program: string,
+  args: readonly string[],
+): Promise<{ readonly seconds: number; readonly peakMiB: number | undefined }> {
   const start = performance.now();
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
   let peakKiB: number | undefined;

@@ -10,9 +10,13 @@ import process from "node:process";
 import { benchLargeArtifact, benchProcess } from "./process.ts";
 import { benchVerify } from "./verify.ts";
 
-console.log(`Node ${process.versions.node}, OpenSSL ${process.versions.openssl}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}\n`);
+console.log(
+  `Node ${process.versions.node}, OpenSSL ${process.versions.openssl}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}\n`,
+);
 
-console.log("| bundle | checks | signatures alone | cosign-ts | of the signatures | @sigstore/verify | times faster | one thread | thread pool | gain |");
+console.log(
+  "| bundle | checks | signatures alone | cosign-ts | of the signatures | @sigstore/verify | times faster | one thread | thread pool | gain |",
+);
 console.log("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
 for (const row of await benchVerify()) {
   const { label, checks, rawUs, oursUs, peerUs, inlinePerSecond, pooledPerSecond } = row;
@@ -27,7 +31,9 @@ console.log("\n| process | best | median | best, of bare node |");
 console.log("| --- | --- | --- | --- |");
 const [bare] = walls;
 for (const { label, bestMs, medianMs } of walls) {
-  console.log(`| ${label} | ${bestMs.toFixed(1)} ms | ${medianMs.toFixed(1)} ms | ${(bestMs / (bare?.bestMs ?? Number.NaN)).toFixed(2)}x |`);
+  console.log(
+    `| ${label} | ${bestMs.toFixed(1)} ms | ${medianMs.toFixed(1)} ms | ${(bestMs / (bare?.bestMs ?? Number.NaN)).toFixed(2)}x |`,
+  );
 }
 
 const { bytes, seconds, digestSeconds, peakMiB } = await benchLargeArtifact();

@@ -57,13 +57,19 @@ async function measure(label: string, name: string): Promise<VerifyRow> {
   const trustedRoot = REAL_ROOTS[one.root];
   const inline = createNodeProvider(nodeCrypto, { threadPool: false });
 
-  const checks = await recordChecks(inline, (crypto) => Verifier.create(trustedRoot, { crypto }), (verifier) => verifier.verify(bundle, artifact, policy));
+  const checks = await recordChecks(
+    inline,
+    (crypto) => Verifier.create(trustedRoot, { crypto }),
+    (verifier) => verifier.verify(bundle, artifact, policy),
+  );
   const raw = prepareRaw(checks);
   const peer = preparePeer(name, bundle, artifact);
   let [rawMs, oursMs, peerMs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let round = 0; round < ROUNDS; round += 1) {
     // A verifier of its own for each, so that nothing about the certificate is remembered.
-    const verifiers = await Promise.all(Array.from({ length: PER_ROUND }, () => Verifier.create(trustedRoot, { crypto: inline })));
+    const verifiers = await Promise.all(
+      Array.from({ length: PER_ROUND }, () => Verifier.create(trustedRoot, { crypto: inline })),
+    );
     rawMs = Math.min(rawMs, time(() => repeat(PER_ROUND, raw)) / PER_ROUND);
     const start = performance.now();
     for (const verifier of verifiers) await verifier.verify(bundle, artifact, policy);
@@ -71,7 +77,15 @@ async function measure(label: string, name: string): Promise<VerifyRow> {
     if (round < ROUNDS / 3) peerMs = Math.min(peerMs, time(peer));
   }
   const [inlinePerSecond, pooledPerSecond] = await throughput(trustedRoot, bundle, artifact, policy);
-  return { label, checks: checks.length, rawUs: rawMs * 1000, oursUs: oursMs * 1000, peerUs: peerMs * 1000, inlinePerSecond, pooledPerSecond };
+  return {
+    label,
+    checks: checks.length,
+    rawUs: rawMs * 1000,
+    oursUs: oursMs * 1000,
+    peerUs: peerMs * 1000,
+    inlinePerSecond,
+    pooledPerSecond,
+  };
 }
 
 async function throughput(
@@ -84,11 +98,14 @@ async function throughput(
   for (let round = 0; round < 5; round += 1) {
     for (const [index, threadPool] of [false, true].entries()) {
       const crypto = createNodeProvider(nodeCrypto, { threadPool });
-      const verifiers = await Promise.all(Array.from({ length: PARALLEL }, () => Verifier.create(trustedRoot, { crypto })));
+      const verifiers = await Promise.all(
+        Array.from({ length: PARALLEL }, () => Verifier.create(trustedRoot, { crypto })),
+      );
       const start = performance.now();
       await Promise.all(
         Array.from({ length: IN_FLIGHT }, async () => {
-          for (let verifier = verifiers.pop(); verifier !== undefined; verifier = verifiers.pop()) await verifier.verify(bundle, artifact, policy);
+          for (let verifier = verifiers.pop(); verifier !== undefined; verifier = verifiers.pop())
+            await verifier.verify(bundle, artifact, policy);
         }),
       );
       best[index] = Math.max(best[index] ?? 0, PARALLEL / ((performance.now() - start) / 1000));
@@ -136,7 +153,9 @@ function prepareRaw(checks: readonly SignatureCheck[]): () => void {
 
 function preparePeer(name: string, bundle: Uint8Array, artifact: Uint8Array): () => void {
   const one = realCase(name);
-  const root = ProtoTrustedRoot.fromJSON(JSON.parse(new TextDecoder().decode(realBytes(`${one.root}/trusted_root.json`))));
+  const root = ProtoTrustedRoot.fromJSON(
+    JSON.parse(new TextDecoder().decode(realBytes(`${one.root}/trusted_root.json`))),
+  );
   const { signer } = one;
   const keyed = signer.kind !== "certificate";
   const key = keyed ? nodeCrypto.createPublicKey(new TextDecoder().decode(realBytes(signer.key))) : undefined;
@@ -147,7 +166,10 @@ function preparePeer(name: string, bundle: Uint8Array, artifact: Uint8Array): ()
   const text = new TextDecoder().decode(bundle);
   return () => {
     const parsed = bundleFromJSON(JSON.parse(text));
-    verifier.verify(toSignedEntity(parsed, parsed.content.$case === "messageSignature" ? Buffer.from(artifact) : undefined), policy);
+    verifier.verify(
+      toSignedEntity(parsed, parsed.content.$case === "messageSignature" ? Buffer.from(artifact) : undefined),
+      policy,
+    );
   };
 }
 

@@ -56,7 +56,8 @@ export function parseArguments(
   for (const { name, default: fallback } of known) {
     if (values.has(name)) continue;
     const fromEnvironment = environment[environmentName(name)] ?? "";
-    if (fromEnvironment !== "") values.set(name, { values: [fromEnvironment], setBy: `${environmentName(name)} in the environment` });
+    if (fromEnvironment !== "")
+      values.set(name, { values: [fromEnvironment], setBy: `${environmentName(name)} in the environment` });
     else if (fallback !== undefined) values.set(name, { values: [fallback], setBy: `--${name}` });
   }
 
@@ -77,19 +78,32 @@ export function environmentName(flag: string): string {
 type Token =
   | { readonly kind: "positional"; readonly value: string }
   | { readonly kind: "option-terminator" }
-  | { readonly kind: "option"; readonly name: string; readonly rawName: string; readonly value: string | undefined; readonly inlineValue: boolean | undefined };
+  | {
+      readonly kind: "option";
+      readonly name: string;
+      readonly rawName: string;
+      readonly value: string | undefined;
+      readonly inlineValue: boolean | undefined;
+    };
 
 /** Splits a line into flags and operands; what is wrong with them is said in our own words, not by the splitter. */
 function splitWords(args: readonly string[], known: readonly Flag[], warnings: string[]): readonly Token[] {
   const options = Object.fromEntries(
     known.map(({ name, kind, short }) => [
       name,
-      { type: kind === "boolean" ? ("boolean" as const) : ("string" as const), ...(short === undefined ? {} : { short }) },
+      {
+        type: kind === "boolean" ? ("boolean" as const) : ("string" as const),
+        ...(short === undefined ? {} : { short }),
+      },
     ]),
   );
   const end = args.indexOf("--");
-  const words = args.map((argument, index) => (end !== -1 && index > end ? argument : correctDashes(argument, known, warnings)));
-  return process.getBuiltinModule("node:util").parseArgs({ args: words, options, strict: false, allowPositionals: true, tokens: true }).tokens;
+  const words = args.map((argument, index) =>
+    end !== -1 && index > end ? argument : correctDashes(argument, known, warnings),
+  );
+  return process
+    .getBuiltinModule("node:util")
+    .parseArgs({ args: words, options, strict: false, allowPositionals: true, tokens: true }).tokens;
 }
 
 function readValue(flag: Flag, token: Extract<Token, { kind: "option" }>): string {

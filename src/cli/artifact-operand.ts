@@ -40,7 +40,11 @@ export async function openArtifact(operand: string, context: Context): Promise<O
   });
   if (operand === "-") return watched(context.stdin, undefined);
   if (/^https?:\/\//.test(operand)) {
-    const { stream, length } = await fetchStream(operand, MAX_ARTIFACT_URL_BYTES, { fetch, timeoutMs: NO_TIMEOUT_MS, signal });
+    const { stream, length } = await fetchStream(operand, MAX_ARTIFACT_URL_BYTES, {
+      fetch,
+      timeoutMs: NO_TIMEOUT_MS,
+      signal,
+    });
     return watched(stream, length);
   }
   if (LOOKS_LIKE_DIGEST.test(operand) && !(await exists(operand))) {
@@ -68,7 +72,11 @@ export function readDigest(hex: string, algorithm: Digest["algorithm"]): Digest 
 const LOOKS_LIKE_DIGEST = /^(sha(256|384|512):|(sha|md|blake)[a-z0-9-]*:[0-9a-f]{32,}$)/i;
 
 /** Tells of each piece, and ends when it is no longer wanted. */
-async function* watch(stream: AsyncIterable<Uint8Array>, tell: (read: number) => void, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* watch(
+  stream: AsyncIterable<Uint8Array>,
+  tell: (read: number) => void,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   let read = 0;
   for await (const piece of stream) {
     signal.throwIfAborted();

@@ -32,7 +32,10 @@ function parse(bytes: Uint8Array): Bundle {
     return parseBundle(bytes);
   } catch (error) {
     if (!(error instanceof FormatError) || error.found?.includes("sigstore.trustedroot") !== true) throw error;
-    throw new FormatError(error.code, "this is a trusted root, not a bundle", { remedy: "give it with --trusted-root, and the bundle with --bundle", cause: error });
+    throw new FormatError(error.code, "this is a trusted root, not a bundle", {
+      remedy: "give it with --trusted-root, and the bundle with --bundle",
+      cause: error,
+    });
   }
 }
 

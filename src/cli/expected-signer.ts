@@ -13,7 +13,8 @@ import { readPublicKey } from "./public-key-reference.ts";
 import { EXTENSION_FLAGS } from "./verification-flags.ts";
 
 /** Is one of both; the verifier takes no other. */
-export type ExpectedSigner = { readonly identity: ExpectedIdentity } | { readonly keys: readonly [TrustedKey, ...TrustedKey[]] };
+export type ExpectedSigner =
+  { readonly identity: ExpectedIdentity } | { readonly keys: readonly [TrustedKey, ...TrustedKey[]] };
 
 const IDENTITY_FLAGS = ["certificate-identity", "certificate-identity-regexp"] as const;
 const ISSUER_FLAGS = ["certificate-oidc-issuer", "certificate-oidc-issuer-regexp"] as const;
@@ -32,17 +33,24 @@ export async function readExpectedSigner(flags: Flags, context: Context): Promis
     throw usage(
       "exactly one of: key reference (--key) or certificate identity (--certificate-identity or --certificate-identity-regexp), must be provided." +
         ` Given are ${both}`,
-      { remedy: "use --key if the bundle's verificationMaterial holds a publicKey, an identity if it holds a certificate" },
+      {
+        remedy:
+          "use --key if the bundle's verificationMaterial holds a publicKey, an identity if it holds a certificate",
+      },
     );
   }
-  return key === undefined ? { identity: await readIdentity(flags, context) } : { keys: [await readKey(key, flags, context)] };
+  return key === undefined
+    ? { identity: await readIdentity(flags, context) }
+    : { keys: [await readKey(key, flags, context)] };
 }
 
 async function readKey(key: string, flags: Flags, context: Context): Promise<TrustedKey> {
   const extensions = EXTENSION_FLAGS.map(({ name }) => name);
   const [meaningless] = given([...ISSUER_FLAGS, ...extensions], flags);
   if (meaningless !== undefined) {
-    throw usage(`${flags.nameOf(meaningless)} has no meaning with --key: a key has no certificate`, { remedy: "leave one of both out" });
+    throw usage(`${flags.nameOf(meaningless)} has no meaning with --key: a key has no certificate`, {
+      remedy: "leave one of both out",
+    });
   }
   const validFor = readKeyWindow(flags);
   return { publicKey: await readPublicKey(key, context), name: key, ...(validFor === undefined ? {} : { validFor }) };
@@ -50,19 +58,29 @@ async function readKey(key: string, flags: Flags, context: Context): Promise<Tru
 
 async function readIdentity(flags: Flags, context: Context): Promise<ExpectedIdentity> {
   const [window] = given(["key-valid-from", "key-valid-until"], flags);
-  if (window !== undefined) throw usage(`${flags.nameOf(window)} needs --key`, { remedy: "give the key that it is about, or leave it out" });
+  if (window !== undefined)
+    throw usage(`${flags.nameOf(window)} needs --key`, { remedy: "give the key that it is about, or leave it out" });
   if (given(IDENTITY_FLAGS, flags).length === 0) {
-    throw usage("--certificate-identity or --certificate-identity-regexp is required for verification in keyless mode", {
-      remedy: `name ${SHOWS_IDENTITY}; for a bundle signed with a key, give --key`,
-    });
+    throw usage(
+      "--certificate-identity or --certificate-identity-regexp is required for verification in keyless mode",
+      {
+        remedy: `name ${SHOWS_IDENTITY}; for a bundle signed with a key, give --key`,
+      },
+    );
   }
   const issuers = given(ISSUER_FLAGS, flags);
   if (issuers.length === 0) {
-    throw usage("--certificate-oidc-issuer or --certificate-oidc-issuer-regexp is required for verification in keyless mode", {
-      remedy: `name who vouches for the identity of ${SHOWS_IDENTITY}`,
-    });
+    throw usage(
+      "--certificate-oidc-issuer or --certificate-oidc-issuer-regexp is required for verification in keyless mode",
+      {
+        remedy: `name who vouches for the identity of ${SHOWS_IDENTITY}`,
+      },
+    );
   }
-  if (issuers.length > 1) throw usage(`only one of ${ISSUER_FLAGS.map((name) => `--${name}`).join(" and ")} may be given`, { remedy: "leave one out" });
+  if (issuers.length > 1)
+    throw usage(`only one of ${ISSUER_FLAGS.map((name) => `--${name}`).join(" and ")} may be given`, {
+      remedy: "leave one out",
+    });
   const extensions = EXTENSION_FLAGS.map(({ name, field }) => [field, flags.string(name)] as const);
   return {
     subjectAlternativeName: await readMatcher(IDENTITY_FLAGS, flags, context),
@@ -71,12 +89,17 @@ async function readIdentity(flags: Flags, context: Context): Promise<ExpectedIde
   };
 }
 
-async function readMatcher([name, regexp]: readonly [string, string], flags: Flags, context: Context): Promise<StringMatcher> {
+async function readMatcher(
+  [name, regexp]: readonly [string, string],
+  flags: Flags,
+  context: Context,
+): Promise<StringMatcher> {
   const exact = flags.string(name);
   if (exact !== undefined) return exact;
   const { compilePattern } = await import("../policy/pattern.ts");
   const pattern = compilePattern(flags.string(regexp) ?? "");
-  if (!pattern.anchored) warn(context, `${flags.nameOf(regexp)} is not anchored: it matches any value that contains it; write ^…$`);
+  if (!pattern.anchored)
+    warn(context, `${flags.nameOf(regexp)} is not anchored: it matches any value that contains it; write ^…$`);
   return pattern;
 }
 

@@ -96,33 +96,66 @@ export class Flags {
 
 /** Parses a time in RFC 3339. @throws InputError `USAGE_INVALID`. */
 export function parseTime(text: string, what: string): Date {
-  const [, date = "", clock = ""] = /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/.exec(text) ?? [];
+  const [, date = "", clock = ""] =
+    /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/.exec(text) ?? [];
   const time = new Date(text.toUpperCase());
   // A 30th of February would be carried into March.
   const read = new Date(`${date}T${clock}Z`).toJSON() as string | null;
   if (date !== "" && read?.startsWith(`${date}T${clock}`) === true && !Number.isNaN(time.getTime())) return time;
-  throw usage(`invalid time ${JSON.stringify(text)} for ${what}`, { expected: "RFC 3339, for instance 2026-01-31T00:00:00Z" });
+  throw usage(`invalid time ${JSON.stringify(text)} for ${what}`, {
+    expected: "RFC 3339, for instance 2026-01-31T00:00:00Z",
+  });
 }
 
 /** Reads a duration as Go writes it, `3m0s` for instance. @returns milliseconds. @throws InputError `USAGE_INVALID`. */
 export function parseDuration(text: string, what: string): number {
-  const units: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 1e-3, µs: 1e-3, μs: 1e-3, ns: 1e-6 };
+  const units: Readonly<Record<string, number>> = {
+    h: 3_600_000,
+    m: 60_000,
+    s: 1000,
+    ms: 1,
+    us: 1e-3,
+    µs: 1e-3,
+    μs: 1e-3,
+    ns: 1e-6,
+  };
   if (!/^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:h|m|s|ms|us|µs|μs|ns))+$/.test(text)) {
     throw usage(`invalid duration ${JSON.stringify(text)} for ${what}`, { expected: "for instance 90s or 3m0s" });
   }
   let milliseconds = 0;
-  for (const [, number = "0", unit = "s"] of text.matchAll(/([\d.]+)(\D+)/g)) milliseconds += Number(number) * (units[unit] ?? 0);
+  for (const [, number = "0", unit = "s"] of text.matchAll(/([\d.]+)(\D+)/g))
+    milliseconds += Number(number) * (units[unit] ?? 0);
   return milliseconds;
 }
 
 /** Makes an error for wrong usage. */
-export function usage(message: string, details: { readonly expected?: string; readonly remedy?: string } = {}): InputError {
+export function usage(
+  message: string,
+  details: { readonly expected?: string; readonly remedy?: string } = {},
+): InputError {
   return new InputError("USAGE_INVALID", message, details);
 }
 
 /** Are the flags that every command has. */
 export const GLOBAL_FLAGS: readonly Flag[] = [
-  { name: "output-file", kind: "string", value: "FILE", description: "write to this file what would go to standard output; if that fails, the file stays as it was" },
-  { name: "timeout", short: "t", kind: "string", value: "DURATION", default: "3m0s", description: "give up after this time" },
-  { name: "verbose", short: "d", kind: "boolean", description: "say on standard error what is read, trusted and requested, and how long it takes" },
+  {
+    name: "output-file",
+    kind: "string",
+    value: "FILE",
+    description: "write to this file what would go to standard output; if that fails, the file stays as it was",
+  },
+  {
+    name: "timeout",
+    short: "t",
+    kind: "string",
+    value: "DURATION",
+    default: "3m0s",
+    description: "give up after this time",
+  },
+  {
+    name: "verbose",
+    short: "d",
+    kind: "boolean",
+    description: "say on standard error what is read, trusted and requested, and how long it takes",
+  },
 ];

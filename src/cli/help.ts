@@ -16,7 +16,10 @@ const MAX_HEAD_WIDTH = 46;
  *
  * @param group - The first word of the group's commands; empty for the program.
  */
-export function programHelp(commands: readonly { readonly name: string; readonly summary: string }[], group: string): string {
+export function programHelp(
+  commands: readonly { readonly name: string; readonly summary: string }[],
+  group: string,
+): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   return [
     "Verifies what was signed with Sigstore, and says exactly what was proven or what failed.",
@@ -27,7 +30,10 @@ export function programHelp(commands: readonly { readonly name: string; readonly
     "Commands:",
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "",
-    ...wrap("Use `cosign-ts COMMAND --help` for the flags of a command. A flag --foo-bar of a command that verifies can also be set as COSIGN_FOO_BAR in the environment.", 0),
+    ...wrap(
+      "Use `cosign-ts COMMAND --help` for the flags of a command. A flag --foo-bar of a command that verifies can also be set as COSIGN_FOO_BAR in the environment.",
+      0,
+    ),
     "",
   ].join("\n");
 }
@@ -58,7 +64,10 @@ function describe(flags: readonly Flag[]): readonly string[] {
   const width = Math.min(MAX_HEAD_WIDTH, Math.max(0, ...heads.map(({ length }) => length))) + 2;
   return shown.flatMap(({ description, default: fallback }, index) => {
     const head = heads[index] ?? "";
-    const [first = "", ...more] = wrap(`${description}${fallback === undefined ? "" : ` (default ${fallback})`}`, width);
+    const [first = "", ...more] = wrap(
+      `${description}${fallback === undefined ? "" : ` (default ${fallback})`}`,
+      width,
+    );
     return head.length > width - 2 ? [head, first, ...more] : [`${head.padEnd(width)}${first.slice(width)}`, ...more];
   });
 }

@@ -40,5 +40,8 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Pr
 function describeAbort(reason: unknown): InputError {
   return reason instanceof Error && reason.name === "TimeoutError"
     ? new InputError("COMMAND_TIMED_OUT", "command did not end in time")
-    : new InputError("COMMAND_INTERRUPTED", `command was interrupted${reason instanceof Interruption ? ` by ${reason.message}` : ""}`);
+    : new InputError(
+        "COMMAND_INTERRUPTED",
+        `command was interrupted${reason instanceof Interruption ? ` by ${reason.message}` : ""}`,
+      );
 }

@@ -5,7 +5,21 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { accessSync, closeSync, constants, copyFileSync, fchmodSync, openSync, realpathSync, renameSync, rmSync, statSync, writeFileSync, writeSync, type Stats } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fchmodSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+  type Stats,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 import { StorageError } from "../errors.ts";

@@ -24,5 +24,7 @@ export const PREDICATE_TYPES: Readonly<Record<string, string>> = {
 export function predicateTypeOf(nameOrUri: string): string {
   if (Object.hasOwn(PREDICATE_TYPES, nameOrUri)) return PREDICATE_TYPES[nameOrUri] ?? nameOrUri;
   if (URL.canParse(nameOrUri)) return nameOrUri;
-  throw usage(`invalid predicate type: ${nameOrUri}`, { expected: `${Object.keys(PREDICATE_TYPES).join(", ")}, or an absolute URI` });
+  throw usage(`invalid predicate type: ${nameOrUri}`, {
+    expected: `${Object.keys(PREDICATE_TYPES).join(", ")}, or an absolute URI`,
+  });
 }

@@ -20,7 +20,8 @@ const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
 /** Runs the program with the process's command line, and ends the process with its exit status. */
 export async function runProcess(): Promise<never> {
   const interruption = new AbortController();
-  for (const [signal, number] of Object.entries(SIGNALS)) process.once(signal, () => interruption.abort(new Interruption(signal, number)));
+  for (const [signal, number] of Object.entries(SIGNALS))
+    process.once(signal, () => interruption.abort(new Interruption(signal, number)));
   const context: Context = {
     stdout: createSink(1, (cause) => {
       throw writeFailed("to standard output", cause);

@@ -80,11 +80,15 @@ export async function runProgram(args: readonly string[], context: Context): Pro
 
 async function dispatch(args: readonly string[], context: Context): Promise<number> {
   const asksForHelp = args[0] === "help";
-  const [leading, words] = takeLeadingFlags(args[0] === "-version" || args[0] === "--version" ? ["version"] : args.slice(asksForHelp ? 1 : 0));
+  const [leading, words] = takeLeadingFlags(
+    args[0] === "-version" || args[0] === "--version" ? ["version"] : args.slice(asksForHelp ? 1 : 0),
+  );
   const listed = COMMANDS.find(({ name }) => name === words[0] || name === `${words[0] ?? ""} ${words[1] ?? ""}`);
   const rest = [...leading, ...words.slice(listed?.name.split(" ").length ?? 0)];
   const end = rest.indexOf("--");
-  const help = asksForHelp || rest.slice(0, end === -1 ? rest.length : end).some((word) => ["-h", "-help", "--help"].includes(word));
+  const help =
+    asksForHelp ||
+    rest.slice(0, end === -1 ? rest.length : end).some((word) => ["-h", "-help", "--help"].includes(word));
   if (listed === undefined) return await withoutCommand(words, help, context);
   const command = await listed.load();
   if (help) {
@@ -92,7 +96,11 @@ async function dispatch(args: readonly string[], context: Context): Promise<numb
     context.stdout.write(commandHelp(command));
     return 0;
   }
-  const { flags, operands, warnings } = parseArguments(rest, [...command.flags, ...GLOBAL_FLAGS], command.environment ? context.environment : {});
+  const { flags, operands, warnings } = parseArguments(
+    rest,
+    [...command.flags, ...GLOBAL_FLAGS],
+    command.environment ? context.environment : {},
+  );
   for (const text of warnings) warn(context, text);
   return await runCommand(command, operands, flags, context);
 }
@@ -102,7 +110,9 @@ function takeLeadingFlags(args: readonly string[]): readonly [readonly string[],
   let index = 0;
   while (args[index]?.startsWith("-") === true) {
     const word = args[index]?.replace(/^-+/, "") ?? "";
-    const takesNext = GLOBAL_FLAGS.some(({ name, short, kind }) => kind !== "boolean" && (word === name || word === short));
+    const takesNext = GLOBAL_FLAGS.some(
+      ({ name, short, kind }) => kind !== "boolean" && (word === name || word === short),
+    );
     index += takesNext ? 2 : 1;
   }
   return [args.slice(0, index), args.slice(index)];
@@ -117,24 +127,42 @@ async function withoutCommand(words: readonly string[], help: boolean, context: 
   const { programHelp } = await import("./help.ts");
   context.stdout.write(programHelp(first === "" ? COMMANDS : group, first));
   if (help) return 0;
-  throw usage("no command is given", { remedy: `name one of those above: ${(first === "" ? COMMANDS : group)[0]?.name ?? ""}, for instance` });
+  throw usage("no command is given", {
+    remedy: `name one of those above: ${(first === "" ? COMMANDS : group)[0]?.name ?? ""}, for instance`,
+  });
 }
 
 /** cosign's commands that are not here: whoever writes one of them made no mistake in writing. */
 const COSIGN_ONLY: ReadonlySet<string> = new Set(
-  "attach attest attest-blob clean copy dockerfile download generate generate-key-pair import-key-pair load login manifest public-key save sign sign-blob signing-config tree triangulate upload verify verify-attestation".split(" "),
+  "attach attest attest-blob clean copy dockerfile download generate generate-key-pair import-key-pair load login manifest public-key save sign sign-blob signing-config tree triangulate upload verify verify-attestation".split(
+    " ",
+  ),
 );
 
 function unknownCommand(words: readonly string[], group: readonly ListedCommand[]): SigstoreError {
   const [first = "", second = ""] = words;
   const written = group.length > 0 ? `${first} ${second}` : first;
-  if (COSIGN_ONLY.has(first)) return usage(`command ${JSON.stringify(first)} of cosign is not here`, { remedy: "use cosign for it; see cosign-ts --help for what is here" });
-  if (group.length > 0) return usage(`unknown command: ${written}`, { remedy: `there is ${group.map(({ name }) => name).join(", ")}` });
-  const near = nearest(written, COMMANDS.map(({ name }) => name));
-  return usage(`unknown command: ${written}`, { remedy: near === undefined ? "see cosign-ts --help" : `did you mean ${near}?` });
+  if (COSIGN_ONLY.has(first))
+    return usage(`command ${JSON.stringify(first)} of cosign is not here`, {
+      remedy: "use cosign for it; see cosign-ts --help for what is here",
+    });
+  if (group.length > 0)
+    return usage(`unknown command: ${written}`, { remedy: `there is ${group.map(({ name }) => name).join(", ")}` });
+  const near = nearest(
+    written,
+    COMMANDS.map(({ name }) => name),
+  );
+  return usage(`unknown command: ${written}`, {
+    remedy: near === undefined ? "see cosign-ts --help" : `did you mean ${near}?`,
+  });
 }
 
-async function runCommand(command: Command, operands: readonly string[], flags: Flags, context: Context): Promise<number> {
+async function runCommand(
+  command: Command,
+  operands: readonly string[],
+  flags: Flags,
+  context: Context,
+): Promise<number> {
   const timeout = AbortSignal.timeout(readTimeout(flags));
   const signal = AbortSignal.any([context.signal, timeout]);
   const verbose = flags.boolean("verbose");
@@ -174,7 +202,13 @@ async function runCommand(command: Command, operands: readonly string[], flags: 
   }
 }
 
-async function writeRefusal(command: Command, error: SigstoreError, flags: Flags, context: Context, file: OutputFile | undefined): Promise<void> {
+async function writeRefusal(
+  command: Command,
+  error: SigstoreError,
+  flags: Flags,
+  context: Context,
+  file: OutputFile | undefined,
+): Promise<void> {
   try {
     await command.refuse?.(error, flags, context);
     // Where nothing was said of the refusal, what was there before stays.
@@ -192,10 +226,14 @@ function checkOperands({ name, operands, minOperands, maxOperands }: Command, gi
   if (given.length <= maxOperands) return;
   const found = given.map((operand) => JSON.stringify(operand)).join(" ");
   if (["true", "false"].some((word) => given.includes(word))) {
-    throw usage(`${name} is given ${found} as operands`, { remedy: "write the value of a boolean flag behind an equals sign: --flag=false" });
+    throw usage(`${name} is given ${found} as operands`, {
+      remedy: "write the value of a boolean flag behind an equals sign: --flag=false",
+    });
   }
   if (maxOperands === 0) throw usage(`${name} takes no operands, and is given ${found}`, { remedy });
-  throw usage(`${name} takes one operand, and is given ${given.length}: ${found}`, { remedy: "run it once for each, and quote names that hold spaces" });
+  throw usage(`${name} takes one operand, and is given ${given.length}: ${found}`, {
+    remedy: "run it once for each, and quote names that hold spaces",
+  });
 }
 
 /** Replaces fields without reading the others: standard input is opened when it is read. */
@@ -205,7 +243,8 @@ function withFields(context: Context, fields: Partial<Context>): Context {
 
 function readTimeout(flags: Flags): number {
   const milliseconds = parseDuration(flags.string("timeout") ?? "3m0s", flags.nameOf("timeout"));
-  if (milliseconds <= 0) throw usage(`${flags.nameOf("timeout")} must be longer than nothing`, { expected: "for instance 90s or 3m0s" });
+  if (milliseconds <= 0)
+    throw usage(`${flags.nameOf("timeout")} must be longer than nothing`, { expected: "for instance 90s or 3m0s" });
   return Math.min(Math.ceil(milliseconds), 2 ** 31 - 1);
 }
 
@@ -213,7 +252,8 @@ function readTimeout(flags: Flags): number {
 function traced(fetch: Fetch, context: Context): Fetch {
   return async (url, init) => {
     const started = performance.now();
-    const tell = (outcome: string): void => trace(context, `${init.method ?? "GET"} ${redactUrl(url)}: ${outcome} after ${elapsed(started)}`);
+    const tell = (outcome: string): void =>
+      trace(context, `${init.method ?? "GET"} ${redactUrl(url)}: ${outcome} after ${elapsed(started)}`);
     try {
       const response = await fetch(url, init);
       tell(`status ${response.status}`);

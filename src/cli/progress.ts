@@ -24,7 +24,11 @@ const CLEAR_LINE = "\r\u001b[K";
  *
  * @param elapsedMs - Milliseconds since any moment.
  */
-export function createProgress(context: Context, label: string, elapsedMs: () => number = () => performance.now()): Progress {
+export function createProgress(
+  context: Context,
+  label: string,
+  elapsedMs: () => number = () => performance.now(),
+): Progress {
   if (!hasCursor(context)) return { update: () => undefined, end: () => undefined };
   const started = elapsedMs();
   let drawnAt = Number.NEGATIVE_INFINITY;

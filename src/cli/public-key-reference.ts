@@ -24,12 +24,19 @@ export async function readPublicKey(reference: string, context: Context): Promis
   const name = /^https?:/.test(reference) ? redactUrl(reference) : reference;
   const text = tryDecodeUtf8(await readKeyBytes(reference, context));
   const expected = "a public key in PEM";
-  if (text === undefined) throw usage(`key ${JSON.stringify(name)} is not text`, { expected, remedy: "convert it: openssl pkey -pubin -inform DER -in FILE" });
+  if (text === undefined)
+    throw usage(`key ${JSON.stringify(name)} is not text`, {
+      expected,
+      remedy: "convert it: openssl pkey -pubin -inform DER -in FILE",
+    });
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
     throw usage(`key ${JSON.stringify(name)} is a private key`, { expected, remedy: "give the .pub file" });
   }
   if (text.includes("-----BEGIN CERTIFICATE-----")) {
-    throw usage(`key ${JSON.stringify(name)} is a certificate`, { expected, remedy: "take the key out of it: openssl x509 -noout -pubkey -in FILE" });
+    throw usage(`key ${JSON.stringify(name)} is a certificate`, {
+      expected,
+      remedy: "take the key out of it: openssl x509 -noout -pubkey -in FILE",
+    });
   }
   return await naming(name, () => parsePublicKeyPem(text));
 }
@@ -38,7 +45,10 @@ async function readKeyBytes(reference: string, { environment, fetch, signal }: C
   if (reference.startsWith("env://")) {
     const name = reference.slice("env://".length);
     const value = environment[name] ?? "";
-    if (value === "") throw usage(`environment variable ${name}, which --key names, is empty or not set`, { remedy: "set it to the key in PEM" });
+    if (value === "")
+      throw usage(`environment variable ${name}, which --key names, is empty or not set`, {
+        remedy: "set it to the key in PEM",
+      });
     return Buffer.from(value);
   }
   if (/^https?:\/\//.test(reference)) {

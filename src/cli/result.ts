@@ -41,7 +41,11 @@ export async function printRefusal(error: SigstoreError, flags: Flags, context: 
   await printChecks(error.report, flags, context);
 }
 
-async function printChecks(checks: VerifiedBundle["checks"] | undefined, flags: Flags, context: Context): Promise<void> {
+async function printChecks(
+  checks: VerifiedBundle["checks"] | undefined,
+  flags: Flags,
+  context: Context,
+): Promise<void> {
   if (checks === undefined || !flags.boolean("explain")) return;
   const { checksToText } = await import("../report/text.ts");
   const sink = flags.string("output") === "text" ? context.stdout : context.stderr;

@@ -48,13 +48,16 @@ export function parseServiceSpec(flag: ServiceFlag, text: string): ServiceSpec {
   for (const part of text.split(",")) {
     const equals = part.indexOf("=");
     const key = part.slice(0, Math.max(0, equals)).trim();
-    if (![...required, ...optional].includes(key)) throw usage(`--${flag} has an unknown part ${JSON.stringify(part)}`, { expected: form });
-    if (fields[key] !== undefined) throw usage(`--${flag} has ${key}= twice`, { remedy: `repeat --${flag} for another service` });
+    if (![...required, ...optional].includes(key))
+      throw usage(`--${flag} has an unknown part ${JSON.stringify(part)}`, { expected: form });
+    if (fields[key] !== undefined)
+      throw usage(`--${flag} has ${key}= twice`, { remedy: `repeat --${flag} for another service` });
     fields[key] = part.slice(equals + 1).trim();
   }
   const missing = required.find((name) => (fields[name] ?? "") === "");
   if (missing !== undefined) throw usage(`--${flag} lacks ${missing}=`, { expected: form });
-  if (!URL.canParse(fields["url"] ?? "")) throw usage(`--${flag} has an invalid url ${JSON.stringify(fields["url"])}`, { expected: "https://…" });
+  if (!URL.canParse(fields["url"] ?? ""))
+    throw usage(`--${flag} has an invalid url ${JSON.stringify(fields["url"])}`, { expected: "https://…" });
   return fields;
 }
 
@@ -70,9 +73,12 @@ export async function readAuthority(flag: "fulcio" | "tsa", spec: ServiceSpec): 
   const anchor = certificates.at(-1);
   if (first === undefined || anchor === undefined) throw usage(`certificate chain ${JSON.stringify(path)} is empty`);
   if (flag === "tsa" && (first.extensions.basicConstraints?.ca === true || certificates.length < 2)) {
-    throw usage(`certificate chain ${JSON.stringify(path)} does not begin with the certificate of a timestamp authority`, {
-      expected: "the certificate that timestamps are signed with first, its root last",
-    });
+    throw usage(
+      `certificate chain ${JSON.stringify(path)} does not begin with the certificate of a timestamp authority`,
+      {
+        expected: "the certificate that timestamps are signed with first, its root last",
+      },
+    );
   }
   const authority = {
     subject: subjectOf(anchor),
@@ -99,21 +105,37 @@ export async function readLog(flag: "ctfe" | "rekor", spec: ServiceSpec): Promis
   const publicKey = await naming(path, () => parsePublicKeyPem(text));
   const algorithm = defaultAlgorithm(publicKey);
   const { keyDetails } = algorithm;
-  if (keyDetails === undefined) throw usage(`key ${JSON.stringify(path)} of type ${publicKey.type} cannot stand in a trusted root`);
+  if (keyDetails === undefined)
+    throw usage(`key ${JSON.stringify(path)} of type ${publicKey.type} cannot stand in a trusted root`);
   const crypto = defaultCryptoProvider();
   const origin = spec["origin"] ?? "";
-  if (origin !== "" && !isKeyName(origin)) throw usage(`--${flag} has an origin ${JSON.stringify(origin)} that no checkpoint can have`, { expected: "a name without spaces and plus signs" });
+  if (origin !== "" && !isKeyName(origin))
+    throw usage(`--${flag} has an origin ${JSON.stringify(origin)} that no checkpoint can have`, {
+      expected: "a name without spaces and plus signs",
+    });
   // The id of a certificate transparency log is the hash of its key, whatever its checkpoints say (RFC 6962 §3.2).
-  const logId = origin === "" || flag === "ctfe" ? await crypto.digest("sha256", publicKey.spki) : await noteKeyHash(origin, publicKey, crypto);
-  return { baseUrl: spec["url"] ?? "", publicKey, algorithm, keyDetails, logId, validFor: readWindow(spec, undefined, flag) };
+  const logId =
+    origin === "" || flag === "ctfe"
+      ? await crypto.digest("sha256", publicKey.spki)
+      : await noteKeyHash(origin, publicKey, crypto);
+  return {
+    baseUrl: spec["url"] ?? "",
+    publicKey,
+    algorithm,
+    keyDetails,
+    logId,
+    validFor: readWindow(spec, undefined, flag),
+  };
 }
 
 function readWindow(spec: ServiceSpec, fallback: Date | undefined, flag: ServiceFlag): TimeRange {
-  const read = (name: "start-time" | "end-time"): Date | undefined => (spec[name] ? parseTime(spec[name], `${name} of --${flag}`) : undefined);
+  const read = (name: "start-time" | "end-time"): Date | undefined =>
+    spec[name] ? parseTime(spec[name], `${name} of --${flag}`) : undefined;
   const start = read("start-time") ?? fallback;
   const end = read("end-time");
   if (start === undefined) throw usage(`--${flag} lacks start-time=`);
-  if (end !== undefined && end < start) throw usage(`--${flag} ends before it starts`, { remedy: "exchange start-time and end-time" });
+  if (end !== undefined && end < start)
+    throw usage(`--${flag} ends before it starts`, { remedy: "exchange start-time and end-time" });
   return { start, ...(end === undefined ? {} : { end }) };
 }
 
@@ -125,7 +147,10 @@ function subjectOf(certificate: Certificate): CertificateAuthority["subject"] {
   };
   const organization = find("2.5.4.10");
   const commonName = find("2.5.4.3");
-  return { ...(organization === undefined ? {} : { organization }), ...(commonName === undefined ? {} : { commonName }) };
+  return {
+    ...(organization === undefined ? {} : { organization }),
+    ...(commonName === undefined ? {} : { commonName }),
+  };
 }
 
 async function readCertificates(path: string): Promise<readonly Certificate[]> {

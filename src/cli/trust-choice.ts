@@ -32,7 +32,8 @@ export async function loadChosenTrust(flags: Flags, context: Context): Promise<C
   if (context.verbose === true) {
     const { describeTrust } = await import("../report/text.ts");
     trace(context, `trust: ${describeTrust(loaded.source)}, loaded in ${(performance.now() - started).toFixed(1)} ms`);
-    for (const { path, reason } of loaded.trustedRoot.unusable) trace(context, `trust: ${path} cannot be used: ${reason}`);
+    for (const { path, reason } of loaded.trustedRoot.unusable)
+      trace(context, `trust: ${path} cannot be used: ${reason}`);
   }
   return loaded;
 }
@@ -42,7 +43,9 @@ async function load(flags: Flags, context: Context): ReturnType<typeof resolveTr
   const profile = flags.choice("profile", ["github"]);
   const staging = flags.boolean("staging");
   if (staging && (path !== undefined || profile !== undefined)) {
-    throw usage("--staging names a trusted root, so --trusted-root and --profile cannot be given too", { remedy: "leave one of both out" });
+    throw usage("--staging names a trusted root, so --trusted-root and --profile cannot be given too", {
+      remedy: "leave one of both out",
+    });
   }
   if (path !== undefined) return await naming(path, () => resolveTrust({ path }));
   if (needsNoTrust(flags)) return { trustedRoot: EMPTY_ROOT, source: { kind: "caller" }, notices: [] };
@@ -61,7 +64,14 @@ async function load(flags: Flags, context: Context): ReturnType<typeof resolveTr
 
 /** Says whether nothing of a trusted root would be looked at, as in cosign: a key, no log, no timestamp. */
 function needsNoTrust(flags: Flags): boolean {
-  return flags.has("key") && ignoresLog(flags) && !flags.boolean("use-signed-timestamps") && !flags.has("timestamp-threshold");
+  return (
+    flags.has("key") &&
+    ignoresLog(flags) &&
+    !flags.boolean("use-signed-timestamps") &&
+    !flags.has("timestamp-threshold")
+  );
 }
 
-const EMPTY_ROOT = parseTrustedRoot(JSON.stringify({ mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" }));
+const EMPTY_ROOT = parseTrustedRoot(
+  JSON.stringify({ mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" }),
+);

@@ -63,25 +63,39 @@ export async function runVerification(request: VerificationRequest, flags: Flags
 }
 
 function noAttestation(expected: string): PolicyError {
-  return new PolicyError("PREDICATE_TYPE_MISMATCH", "bundle does not contain a DSSE envelope: it is a signature over a file, not an attestation", {
-    expected,
-    remedy: "use verify-blob, or give the bundle of the attestation",
-  });
+  return new PolicyError(
+    "PREDICATE_TYPE_MISMATCH",
+    "bundle does not contain a DSSE envelope: it is a signature over a file, not an attestation",
+    {
+      expected,
+      remedy: "use verify-blob, or give the bundle of the attestation",
+    },
+  );
 }
 
 /** cosign verifies signatures, certificates and timestamps in files of their own too. We take bundles only. */
 function refuseLegacy(flags: Flags): void {
-  const signers = ["key", "certificate", "sk"].filter((name) => (name === "sk" ? flags.boolean(name) : flags.has(name)));
+  const signers = ["key", "certificate", "sk"].filter((name) =>
+    name === "sk" ? flags.boolean(name) : flags.has(name),
+  );
   if (signers.length > 1) {
-    throw usage("exactly one of: key reference (--key), certificate (--cert) or hardware token (--sk) must be provided", { remedy: "leave all but one out" });
+    throw usage(
+      "exactly one of: key reference (--key), certificate (--cert) or hardware token (--sk) must be provided",
+      { remedy: "leave all but one out" },
+    );
   }
   if (flags.boolean("sk")) {
-    throw usage("hardware tokens (--sk) are not supported", { remedy: "export the public key with cosign public-key --sk, and give it with --key" });
+    throw usage("hardware tokens (--sk) are not supported", {
+      remedy: "export the public key with cosign public-key --sk, and give it with --key",
+    });
   }
-  const remedy = "make a bundle of them with cosign bundle create, and give it with --bundle; name an authority of your own in a --trusted-root";
-  if (!flags.boolean("new-bundle-format", true)) throw usage(`${flags.nameOf("new-bundle-format")}=false is not supported: only bundles are verified`, { remedy });
+  const remedy =
+    "make a bundle of them with cosign bundle create, and give it with --bundle; name an authority of your own in a --trusted-root";
+  if (!flags.boolean("new-bundle-format", true))
+    throw usage(`${flags.nameOf("new-bundle-format")}=false is not supported: only bundles are verified`, { remedy });
   const legacy = LEGACY_FLAGS.find((name) => flags.has(name));
-  if (legacy !== undefined) throw usage(`${flags.nameOf(legacy)} is not supported: only bundles are verified`, { remedy });
+  if (legacy !== undefined)
+    throw usage(`${flags.nameOf(legacy)} is not supported: only bundles are verified`, { remedy });
 }
 
 async function readDetachedSct(path: string): Promise<ReturnType<typeof parseDetachedSct>> {

@@ -24,7 +24,11 @@ export async function readVerifierOptions(flags: Flags, context: Context, what: 
   return {
     thresholds: readThresholds(flags, context, what),
     time: readTimePolicy(flags, context),
-    witnesses: await Promise.all(flags.strings("witness").map((vkey) => naming(flags.nameOf("witness"), () => parseWitnessKey(vkey, defaultCryptoProvider())))),
+    witnesses: await Promise.all(
+      flags
+        .strings("witness")
+        .map((vkey) => naming(flags.nameOf("witness"), () => parseWitnessKey(vkey, defaultCryptoProvider()))),
+    ),
     minimumBundleVersion: flags.choice("minimum-bundle-version", ["0.1", "0.2", "0.3"]),
     requireInclusionProof: flags.boolean("require-inclusion-proof"),
     requireLogKeyValidity: flags.boolean("require-log-key-validity"),
@@ -36,7 +40,8 @@ export async function readVerifierOptions(flags: Flags, context: Context, what: 
 /** As cosign: a certificate without log and timestamp is judged by the current time, once the log was given up. */
 export function timePolicyFor(bundle: Bundle, flags: Flags, context: Context): TimePolicy | undefined {
   const { tlogEntries, rfc3161Timestamps, content } = bundle.verificationMaterial;
-  if (!ignoresLog(flags) || content.kind === "publicKey" || tlogEntries.length + rfc3161Timestamps.length > 0) return undefined;
+  if (!ignoresLog(flags) || content.kind === "publicKey" || tlogEntries.length + rfc3161Timestamps.length > 0)
+    return undefined;
   return { kind: "current-time", now: context.now() };
 }
 
@@ -48,7 +53,10 @@ export function ignoresLog(flags: Flags): boolean {
 function readThresholds(flags: Flags, context: Context, what: string): Thresholds {
   const base = flags.choice("profile", ["github"]) === "github" ? GITHUB_PROFILE.thresholds : DEFAULT_THRESHOLDS;
   if (flags.boolean("insecure-ignore-tlog") || flags.number("tlog-threshold") === 0) {
-    warn(context, `Skipping tlog verification is an insecure practice that lacks transparency and auditability verification for the ${what}.`);
+    warn(
+      context,
+      `Skipping tlog verification is an insecure practice that lacks transparency and auditability verification for the ${what}.`,
+    );
   }
   if (flags.boolean("insecure-ignore-sct") || flags.number("sct-threshold") === 0) {
     warn(context, "Skipping SCT verification accepts certificates that were never made public.");
@@ -64,12 +72,15 @@ function readThresholds(flags: Flags, context: Context, what: string): Threshold
 function readTimePolicy(flags: Flags, context: Context): TimePolicy | undefined {
   const threshold = flags.number("time-threshold");
   if (!flags.boolean("use-current-time")) return threshold === undefined ? undefined : { kind: "observed", threshold };
-  if (threshold !== undefined) throw usage("only one of --use-current-time and --time-threshold may be given", { remedy: "leave one out" });
+  if (threshold !== undefined)
+    throw usage("only one of --use-current-time and --time-threshold may be given", { remedy: "leave one out" });
   return { kind: "current-time", now: context.now() };
 }
 
 function readPolicyOid(flags: Flags): string | undefined {
   const oid = flags.string("timestamp-policy");
   if (oid === undefined || /^[0-2](\.\d+)+$/.test(oid)) return oid;
-  throw usage(`invalid value ${JSON.stringify(oid)} for ${flags.nameOf("timestamp-policy")}`, { expected: "an object identifier, for instance 1.3.6.1.4.1.57264.2" });
+  throw usage(`invalid value ${JSON.stringify(oid)} for ${flags.nameOf("timestamp-policy")}`, {
+    expected: "an object identifier, for instance 1.3.6.1.4.1.57264.2",
+  });
 }

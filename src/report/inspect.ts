@@ -60,7 +60,9 @@ export function treeToJson({ label, value, children }: Claim): JsonObject {
 function describeSigner({ version, verificationMaterial: { content } }: Bundle): Claim {
   switch (content.kind) {
     case "publicKey":
-      return claim("public key", undefined, [content.hint === "" ? claim("warning", "no hint") : claim("hint", content.hint)]);
+      return claim("public key", undefined, [
+        content.hint === "" ? claim("warning", "no hint") : claim("hint", content.hint),
+      ]);
     case "certificate":
       return describeCertificate(content.certificate);
     case "x509CertificateChain":
@@ -82,20 +84,38 @@ function describeCertificate(der: Uint8Array): Claim {
       claim("serial number", encodeHex(certificate.serialNumber)),
       claim("not before", certificate.notBefore.toISOString()),
       claim("not after", certificate.notAfter.toISOString()),
-      claim("public key", publicKey.modulusBits === undefined ? publicKey.type : `${publicKey.type}, ${publicKey.modulusBits} bits`),
-      claim("signature algorithm", algorithm.scheme === undefined ? algorithm.oid : [algorithm.scheme, algorithm.hash].filter(Boolean).join(" with ")),
-      ...extensions.subjectAlternativeNames.map(({ kind, value }) => claim("subject alternative name", `${value} (${kind})`)),
+      claim(
+        "public key",
+        publicKey.modulusBits === undefined ? publicKey.type : `${publicKey.type}, ${publicKey.modulusBits} bits`,
+      ),
+      claim(
+        "signature algorithm",
+        algorithm.scheme === undefined
+          ? algorithm.oid
+          : [algorithm.scheme, algorithm.hash].filter(Boolean).join(" with "),
+      ),
+      ...extensions.subjectAlternativeNames.map(({ kind, value }) =>
+        claim("subject alternative name", `${value} (${kind})`),
+      ),
       ...(extensions.keyUsage === undefined ? [] : [claim("key usage", setNames(extensions.keyUsage).join(", "))]),
       ...(extensions.extendedKeyUsage === undefined
         ? []
-        : [claim("extended key usage", extensions.extendedKeyUsage.purposes.map((oid) => PURPOSES[oid] ?? oid).join(", "))]),
+        : [
+            claim(
+              "extended key usage",
+              extensions.extendedKeyUsage.purposes.map((oid) => PURPOSES[oid] ?? oid).join(", "),
+            ),
+          ]),
       ...(extensions.basicConstraints?.ca === true ? [claim("certificate authority", "yes")] : []),
       ...(subjectKeyIdentifier === undefined ? [] : [claim("subject key id", encodeHex(subjectKeyIdentifier))]),
       ...(authorityKeyIdentifier === undefined ? [] : [claim("authority key id", encodeHex(authorityKeyIdentifier))]),
       ...listed("Fulcio extensions", () => describeFulcioExtensions(certificate)),
       ...listed("signed certificate timestamps", () =>
         parseSctList(certificate).map(({ logId, timestamp }) =>
-          claim("signed certificate timestamp", undefined, [claim("log id", encodeHex(logId)), claim("time", timestamp.toISOString())]),
+          claim("signed certificate timestamp", undefined, [
+            claim("log id", encodeHex(logId)),
+            claim("time", timestamp.toISOString()),
+          ]),
         ),
       ),
     ];
@@ -117,7 +137,10 @@ function setNames(flags: object): readonly string[] {
   return Object.entries(flags).flatMap(([name, set]) => (set === true ? [name] : []));
 }
 
-const PURPOSES: Readonly<Record<string, string>> = { [X509_OID.codeSigning]: "code signing", [X509_OID.timeStamping]: "time stamping" };
+const PURPOSES: Readonly<Record<string, string>> = {
+  [X509_OID.codeSigning]: "code signing",
+  [X509_OID.timeStamping]: "time stamping",
+};
 
 function describeEntry(entry: TransparencyLogEntry): Claim {
   const { inclusionProof: proof, inclusionPromise: promise, kindVersion } = entry;
@@ -126,7 +149,10 @@ function describeEntry(entry: TransparencyLogEntry): Claim {
     claim("log id", encodeHex(entry.logId)),
     ...(entry.integratedTime === 0n ? [] : [claim("integrated time", formatSeconds(entry.integratedTime))]),
     claim("inclusion promise", promise === undefined ? "none" : `${promise.length} bytes`),
-    readable("body", () => [claim("kind", parseEntryBody(entry).kind), claim("size", `${entry.canonicalizedBody.length} bytes`)]),
+    readable("body", () => [
+      claim("kind", parseEntryBody(entry).kind),
+      claim("size", `${entry.canonicalizedBody.length} bytes`),
+    ]),
     ...(proof === undefined
       ? [claim("warning", "no inclusion proof")]
       : [
@@ -135,7 +161,9 @@ function describeEntry(entry: TransparencyLogEntry): Claim {
             claim("tree size", `${proof.treeSize}`),
             claim("root hash", encodeHex(proof.rootHash)),
             claim("hashes", `${proof.hashes.length}`),
-            proof.checkpoint === "" ? claim("warning", "no checkpoint") : readable("checkpoint", () => describeCheckpoint(proof.checkpoint)),
+            proof.checkpoint === ""
+              ? claim("warning", "no checkpoint")
+              : readable("checkpoint", () => describeCheckpoint(proof.checkpoint)),
           ]),
         ]),
   ]);
@@ -183,7 +211,11 @@ function describeEnvelope({ payloadType, payload, signatures }: Envelope, hint: 
             claim("type", statement.type),
             claim("predicate type", statement.predicateType),
             ...statement.subject.map(({ name, digest }) =>
-              claim("subject", name ?? "(no name)", Object.entries(digest).map(([algorithm, value]) => claim(algorithm, value))),
+              claim(
+                "subject",
+                name ?? "(no name)",
+                Object.entries(digest).map(([algorithm, value]) => claim(algorithm, value)),
+              ),
             ),
             ...(statement.predicate === undefined ? [] : [claim("predicate", JSON.stringify(statement.predicate))]),
           ];
@@ -192,7 +224,9 @@ function describeEnvelope({ payloadType, payload, signatures }: Envelope, hint: 
     ...signatures.map(({ sig, keyid }) =>
       claim("signature", encodeBase64(sig), [
         ...(keyid === "" ? [] : [claim("key hint", keyid)]),
-        ...(keyid === "" || hint === undefined || hint === keyid ? [] : [claim("warning", "the key hint is not that of the bundle")]),
+        ...(keyid === "" || hint === undefined || hint === keyid
+          ? []
+          : [claim("warning", "the key hint is not that of the bundle")]),
       ]),
     ),
   ]);

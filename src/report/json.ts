@@ -164,7 +164,12 @@ function trustToJson(trust: TrustSource): JsonObject {
     case "file":
       return { kind: trust.kind, path: trust.path };
     case "embedded":
-      return { kind: trust.kind, instance: trust.instance, publishedAt: trust.publishedAt.toISOString(), expired: trust.expired };
+      return {
+        kind: trust.kind,
+        instance: trust.instance,
+        publishedAt: trust.publishedAt.toISOString(),
+        expired: trust.expired,
+      };
     case "tuf":
       return {
         kind: trust.kind,
@@ -178,5 +183,7 @@ function trustToJson(trust: TrustSource): JsonObject {
 }
 
 function omitUndefined(object: Readonly<Record<string, JsonValue | undefined>>): JsonObject {
-  return Object.fromEntries(Object.entries(object).filter((field): field is [string, JsonValue] => field[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries(object).filter((field): field is [string, JsonValue] => field[1] !== undefined),
+  );
 }

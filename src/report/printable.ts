@@ -20,7 +20,9 @@ export function sanitize(text: string): string {
 
 /** Writes JSON on one line that is safe to print, and parses to the same value. */
 export function printableJson(value: JsonValue): string {
-  return JSON.stringify(value).replace(UNPRINTABLE, (character) => Array.from({ length: character.length }, (_, unit) => escapeUnit(character.charCodeAt(unit))).join(""));
+  return JSON.stringify(value).replace(UNPRINTABLE, (character) =>
+    Array.from({ length: character.length }, (_, unit) => escapeUnit(character.charCodeAt(unit))).join(""),
+  );
 }
 
 function escapeUnit(unit: number): string {

@@ -16,7 +16,8 @@ const REFUSE = "do not use the artifact; ask its publisher";
 const OTHER_ROOT = "check that the trusted root is the one of the instance that the bundle was signed with";
 const BROKEN_EVIDENCE = "the bundle was damaged or forged: fetch it again, and do not use the artifact if this stays";
 const LOWER = "ask for less, or for a bundle that brings more";
-const REPOSITORY = "the repository or what lies between is broken or hostile: try later, and tell its operator if this stays";
+const REPOSITORY =
+  "the repository or what lies between is broken or hostile: try later, and tell its operator if this stays";
 
 /** Complete by its type: a new code does not compile without a remedy. */
 const REMEDIES: Readonly<Record<ErrorCode, string>> = {
@@ -53,7 +54,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   CERTIFICATE_CHAIN_NOT_ALLOWED: "allow certificate chains if intermediates are to come from the bundle",
   CERTIFICATE_CONSTRAINT_VIOLATED: REFUSE,
   CERTIFICATE_ISSUER_UNKNOWN: OTHER_ROOT,
-  CERTIFICATE_NOT_VALID_AT_TIME: "sign again; if the bundle should have a timestamp, check that the trusted root knows its authority",
+  CERTIFICATE_NOT_VALID_AT_TIME:
+    "sign again; if the bundle should have a timestamp, check that the trusted root knows its authority",
   CERTIFICATE_REVOKED: REFUSE,
   CERTIFICATE_SIGNATURE_INVALID: BROKEN_EVIDENCE,
   CERTIFICATE_USAGE_INVALID: "sign with a certificate that is meant for signing code",
@@ -75,7 +77,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   TIMESTAMP_NONCE_MISMATCH: "ask for the timestamp again",
   TIMESTAMP_NOT_GRANTED: "ask for the timestamp again",
   TIMESTAMP_OUTSIDE_AUTHORITY_VALIDITY: OTHER_ROOT,
-  TIMESTAMP_POLICY_MISMATCH: "ask for the found policy if it will do, or have the signature timestamped under the other",
+  TIMESTAMP_POLICY_MISMATCH:
+    "ask for the found policy if it will do, or have the signature timestamped under the other",
   TIMESTAMP_SIGNATURE_INVALID: BROKEN_EVIDENCE,
   TIMESTAMP_THRESHOLD_NOT_MET: OTHER_ROOT,
   TLOG_CONSISTENCY_PROOF_INVALID: "the log contradicts itself: tell its operator",
@@ -93,7 +96,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   IDENTITY_MISMATCH: "if the found identity is the one you trust, ask for it; otherwise do not use the artifact",
   ISSUER_MISMATCH: "if the found issuer is the one you trust, ask for it; otherwise do not use the artifact",
   PAYLOAD_TYPE_MISMATCH: "ask for an attestation whose payload is an in-toto statement",
-  PREDICATE_TYPE_MISMATCH: "ask for the found type if it is the one you want, or give the bundle of the other attestation",
+  PREDICATE_TYPE_MISMATCH:
+    "ask for the found type if it is the one you want, or give the bundle of the other attestation",
   SUBJECT_MISMATCH: "fetch the artifact again, or the attestation that belongs to it",
 
   // Nobody to trust.

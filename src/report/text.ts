@@ -8,7 +8,13 @@ import { formatDigest } from "../crypto/digest.ts";
 import { encodeHex } from "../encoding/hex.ts";
 import type { Check, SigstoreError } from "../errors.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
-import type { VerifiedBundle, VerifiedContent, VerifiedLogEntry, VerifiedSigner, VerifiedTimestamp } from "../verify/evidence.ts";
+import type {
+  VerifiedBundle,
+  VerifiedContent,
+  VerifiedLogEntry,
+  VerifiedSigner,
+  VerifiedTimestamp,
+} from "../verify/evidence.ts";
 import { FULCIO_EXTENSIONS } from "../x509/fulcio.ts";
 import { formatName } from "../x509/name.ts";
 import { sanitize } from "./printable.ts";
@@ -24,8 +30,14 @@ export function evidenceToText(evidence: VerifiedBundle): string {
       contentNode(evidence.content),
       listNode("when", evidence.timestamps.map(timestampNode)),
       listNode("logged", evidence.logEntries.map(logEntryNode)),
-      listNode("NOT PROVEN", evidence.unproven.map(({ what, reason }) => ({ text: `${what}: ${reason}` }))),
-      listNode("set aside", evidence.setAside.map(({ path, reason }) => ({ text: `${path}: ${reason}` }))),
+      listNode(
+        "NOT PROVEN",
+        evidence.unproven.map(({ what, reason }) => ({ text: `${what}: ${reason}` })),
+      ),
+      listNode(
+        "set aside",
+        evidence.setAside.map(({ path, reason }) => ({ text: `${path}: ${reason}` })),
+      ),
       { text: `trust: ${describeTrust(evidence.trust)}` },
     ].filter((node) => node !== undefined),
   });
@@ -47,7 +59,9 @@ export function checksToText(checks: readonly Check[]): string {
   return checks
     .map(({ name, section, outcome, detail, expected, found, code }) => {
       const values =
-        outcome === "failed" ? [expected && `expected ${expected}`, found && `found ${found}`, code].filter(Boolean).join("; ") : "";
+        outcome === "failed"
+          ? [expected && `expected ${expected}`, found && `found ${found}`, code].filter(Boolean).join("; ")
+          : "";
       const told = [detail, values === "" ? undefined : `(${values})`].filter((part) => part !== undefined).join(" ");
       return sanitize(`${marks[outcome]}  ${name.padEnd(34)} ${told === "" ? "" : `${told}  `}[${section}]`);
     })
@@ -58,7 +72,10 @@ function signerNode(signer: VerifiedSigner, algorithm: string): TreeNode {
   switch (signer.kind) {
     case "public-key": {
       const named = signer.name === undefined ? "" : ` (${signer.name})`;
-      return { text: `signer: public key sha256:${encodeHex(signer.spkiSha256)}${named}`, children: [{ text: `algorithm: ${algorithm}` }] };
+      return {
+        text: `signer: public key sha256:${encodeHex(signer.spkiSha256)}${named}`,
+        children: [{ text: `algorithm: ${algorithm}` }],
+      };
     }
     case "certificate": {
       const { subjectAlternativeName: san, issuer, extensions } = signer.identity;
@@ -73,9 +90,18 @@ function signerNode(signer: VerifiedSigner, algorithm: string): TreeNode {
           { text: `issuer: ${issuer ?? "none"}` },
           ...new Map(facts.map((fact) => [fact.text, fact])).values(),
           { text: `algorithm: ${algorithm}` },
-          { text: `certificate: valid ${certificate.notBefore.toISOString()} to ${certificate.notAfter.toISOString()}` },
-          { text: `chain: ${signer.chain.slice(1).map(({ subject }) => formatName(subject)).join(" <- ")}` },
-          ...signer.signedCertificateTimestamps.map(({ baseUrl, time }) => ({ text: `certificate logged: ${time.toISOString()} by ${baseUrl}` })),
+          {
+            text: `certificate: valid ${certificate.notBefore.toISOString()} to ${certificate.notAfter.toISOString()}`,
+          },
+          {
+            text: `chain: ${signer.chain
+              .slice(1)
+              .map(({ subject }) => formatName(subject))
+              .join(" <- ")}`,
+          },
+          ...signer.signedCertificateTimestamps.map(({ baseUrl, time }) => ({
+            text: `certificate logged: ${time.toISOString()} by ${baseUrl}`,
+          })),
         ],
       };
     }
@@ -91,7 +117,9 @@ function contentNode(content: VerifiedContent): TreeNode {
       const name = subject?.subject.name === undefined ? "" : ` (${subject.subject.name})`;
       return {
         text: `statement: ${predicateType}`,
-        children: [{ text: subject === undefined ? "subject: not compared" : `subject: ${formatDigest(subject.digest)}${name}` }],
+        children: [
+          { text: subject === undefined ? "subject: not compared" : `subject: ${formatDigest(subject.digest)}${name}` },
+        ],
       };
     }
   }
@@ -119,7 +147,9 @@ function logEntryNode(entry: VerifiedLogEntry): TreeNode {
             ? "promise of inclusion only"
             : `included in the tree of size ${proof.treeSize}, root ${encodeHex(proof.rootHash)}`,
       },
-      ...(proof?.cosignatures ?? []).map(({ witness, time }) => ({ text: `cosigned ${time.toISOString()} by ${witness}` })),
+      ...(proof?.cosignatures ?? []).map(({ witness, time }) => ({
+        text: `cosigned ${time.toISOString()} by ${witness}`,
+      })),
     ],
   };
 }

@@ -54,7 +54,9 @@ export async function readArtifact(
   await forEachChunk(artifact, (chunk) => {
     for (const { hash } of digests) hash.update(chunk);
   });
-  return fromDigests(await Promise.all(digests.map(async ({ algorithm, hash }) => ({ algorithm, value: await hash.digest() }))));
+  return fromDigests(
+    await Promise.all(digests.map(async ({ algorithm, hash }) => ({ algorithm, value: await hash.digest() }))),
+  );
 }
 
 function fromBytes(bytes: Uint8Array, crypto: CryptoProvider): ReadArtifact {
@@ -99,10 +101,14 @@ async function collect(artifact: AsyncIterable<Uint8Array> | ReadableStream<Uint
   await forEachChunk(artifact, (chunk) => {
     length += chunk.length;
     if (length > MAX_BUFFERED_MESSAGE_BYTES) {
-      throw new InputError("FILE_TOO_LARGE", "artifact is too large for a signature algorithm that cannot be fed piece by piece", {
-        expected: `at most ${MAX_BUFFERED_MESSAGE_BYTES} bytes`,
-        remedy: "give the artifact as bytes in memory",
-      });
+      throw new InputError(
+        "FILE_TOO_LARGE",
+        "artifact is too large for a signature algorithm that cannot be fed piece by piece",
+        {
+          expected: `at most ${MAX_BUFFERED_MESSAGE_BYTES} bytes`,
+          remedy: "give the artifact as bytes in memory",
+        },
+      );
     }
     chunks.push(chunk.slice()); // a stream may use its buffer again
   });

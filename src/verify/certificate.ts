@@ -92,15 +92,22 @@ export function choosePathValidAt(
       failure ??= error;
     }
   }
-  throw failure ?? new VerificationError("CERTIFICATE_ISSUER_UNKNOWN", "certificate was issued by no authority of the trusted root");
+  throw (
+    failure ??
+    new VerificationError("CERTIFICATE_ISSUER_UNKNOWN", "certificate was issued by no authority of the trusted root")
+  );
 }
 
 function verifyAuthorityValidAt({ uri, validFor }: CertificateAuthority, time: Date): void {
   if (isWithin(validFor, time)) return;
-  throw new VerificationError("CERTIFICATE_NOT_VALID_AT_TIME", `certificate authority ${uri} is not trusted for that time`, {
-    expected: `${validFor.start.toISOString()} to ${validFor.end?.toISOString() ?? "now"}`,
-    found: time.toISOString(),
-  });
+  throw new VerificationError(
+    "CERTIFICATE_NOT_VALID_AT_TIME",
+    `certificate authority ${uri} is not trusted for that time`,
+    {
+      expected: `${validFor.start.toISOString()} to ${validFor.end?.toISOString() ?? "now"}`,
+      found: time.toISOString(),
+    },
+  );
 }
 
 /**
@@ -123,9 +130,11 @@ export async function verifyCertificateTimestamp(
     return undefined;
   };
   const sameId = trust.ctlogs.filter(({ logId }) => equalBytes(logId, sct.logId));
-  if (sameId.length === 0) return aside(`the trusted root knows no certificate transparency log ${encodeHex(sct.logId)}`);
+  if (sameId.length === 0)
+    return aside(`the trusted root knows no certificate transparency log ${encodeHex(sct.logId)}`);
   const logs = sameId.filter(({ validFor }) => isWithin(validFor, sct.timestamp));
-  if (logs.length === 0) return aside(`its time ${sct.timestamp.toISOString()} is outside the validity of the log's key`);
+  if (logs.length === 0)
+    return aside(`its time ${sct.timestamp.toISOString()} is outside the validity of the log's key`);
 
   const [certificate, issuer] = certificatePath.certificates;
   if (certificate === undefined || issuer === undefined) {
@@ -156,7 +165,11 @@ export function listScts(
   detached: readonly SignedCertificateTimestamp[],
 ): readonly { readonly sct: SignedCertificateTimestamp; readonly detached: boolean; readonly path: string }[] {
   return [
-    ...parseSctList(certificate).map((sct, index) => ({ sct, detached: false, path: `certificate, embedded SCT ${index}` })),
+    ...parseSctList(certificate).map((sct, index) => ({
+      sct,
+      detached: false,
+      path: `certificate, embedded SCT ${index}`,
+    })),
     ...detached.map((sct, index) => ({ sct, detached: true, path: `detached SCT ${index}` })),
   ];
 }

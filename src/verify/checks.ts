@@ -48,7 +48,13 @@ export class Checks {
    * @param detail - Says what was found, from what the check returned.
    * @returns what the check proved, or {@link FAILED}.
    */
-  check<T>(step: Step, name: string, section: string, body: () => T, detail?: (result: T) => Detail): T | typeof FAILED {
+  check<T>(
+    step: Step,
+    name: string,
+    section: string,
+    body: () => T,
+    detail?: (result: T) => Detail,
+  ): T | typeof FAILED {
     const entry = this.#add(step, { name, section, outcome: "not-reached" });
     try {
       const result = body();

@@ -31,7 +31,12 @@ export { parseBundle, parseBundles, type Bundle } from "../bundle/bundle.ts";
 export { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
 export type { TrustSource } from "../trust/trust-source.ts";
 export { formatDigest, tryParseDigest, type Digest, type HashAlgorithm } from "../crypto/digest.ts";
-export { defaultCryptoProvider, type CryptoProvider, type MaybePromise, type StreamingDigest } from "../crypto/provider.ts";
+export {
+  defaultCryptoProvider,
+  type CryptoProvider,
+  type MaybePromise,
+  type StreamingDigest,
+} from "../crypto/provider.ts";
 export { createNodeProvider, type NodeCrypto, type NodeProviderOptions } from "../crypto/node-provider.ts";
 export { createWebCryptoProvider, type WebCryptoSubtle } from "../crypto/webcrypto-provider.ts";
 export { parsePublicKey, parsePublicKeyPem, type PublicKey } from "../crypto/public-key.ts";

@@ -53,7 +53,9 @@ export async function verifyLogEntries(
   checks: Checks,
   setAside: SetAside[],
 ): Promise<readonly LoggedEntry[]> {
-  const verified = await Promise.all(entries.map((entry, index) => verifyLogEntry(entry, index, options, checks, setAside)));
+  const verified = await Promise.all(
+    entries.map((entry, index) => verifyLogEntry(entry, index, options, checks, setAside)),
+  );
   return verified.filter((entry) => entry !== undefined);
 }
 
@@ -110,11 +112,13 @@ async function verifyLogEntry(
   const [proven, promised] = await Promise.all([inclusion, promise]);
   if (proven === "unknown log") return unknown();
   if (proven === FAILED || promised === FAILED) return undefined;
-  const logs = proven === undefined ? (promised?.logs ?? []) : proven.logs.filter((log) => promised?.logs.includes(log) ?? true);
+  const logs =
+    proven === undefined ? (promised?.logs ?? []) : proven.logs.filter((log) => promised?.logs.includes(log) ?? true);
   const log = logs[0];
   if (log === undefined) {
     await checks.run("tlog", `${name}.log`, SET_SECTION, () => {
-      const problem = "inclusion promise and checkpoint were signed with different keys, which the trusted root lists under one log id";
+      const problem =
+        "inclusion promise and checkpoint were signed with different keys, which the trusted root lists under one log id";
       throw new VerificationError("TLOG_INCLUSION_PROMISE_INVALID", problem);
     });
     return undefined;
@@ -166,21 +170,30 @@ async function proveInclusion(
     if (generation === 2 && sameId.length === 0) return "unknown log";
     if (generation === 2 || options.bundleVersion !== "0.1" || options.requireInclusionProof) {
       throw new VerificationError("TLOG_INCLUSION_PROOF_MISSING", "log entry has no inclusion proof", {
-        expected: generation === 2 ? "a proof, which Rekor v2 always gives" : "a proof, which bundles after v0.1 must hold",
+        expected:
+          generation === 2 ? "a proof, which Rekor v2 always gives" : "a proof, which bundles after v0.1 must hold",
         found: entry.inclusionPromise === undefined ? "neither proof nor promise" : "a promise only",
       });
     }
     if (entry.inclusionPromise === undefined) {
-      throw new VerificationError("TLOG_INCLUSION_PROMISE_MISSING", "log entry has neither inclusion promise nor proof");
+      throw new VerificationError(
+        "TLOG_INCLUSION_PROMISE_MISSING",
+        "log entry has neither inclusion promise nor proof",
+      );
     }
     return undefined;
   }
   if (generation === 1 && options.bundleVersion === "0.1" && entry.inclusionPromise === undefined) {
     // bundle.proto: "may contain an inclusion promise and not an inclusion proof"; the promise is required in v0.1.
-    throw new VerificationError("TLOG_INCLUSION_PROMISE_MISSING", "log entry of a v0.1 bundle has no inclusion promise");
+    throw new VerificationError(
+      "TLOG_INCLUSION_PROMISE_MISSING",
+      "log entry of a v0.1 bundle has no inclusion promise",
+    );
   }
   if (generation === 1) {
-    const { result, logs } = await firstThatHolds(candidates, (log) => verifyInclusionProof(entry, log, 1, options.crypto));
+    const { result, logs } = await firstThatHolds(candidates, (log) =>
+      verifyInclusionProof(entry, log, 1, options.crypto),
+    );
     return { inclusion: result, logs };
   }
 
@@ -196,16 +209,24 @@ async function proveInclusion(
   }
   if (inclusion === undefined) {
     if (sameId.length === 0) return "unknown log";
-    throw new VerificationError("CHECKPOINT_NOT_SIGNED_BY_LOG", "checkpoint has no signature of the log that the entry names", {
-      expected: `a signature line of ${sameId.map(({ baseUrl }) => baseUrl).join(" or ")}`,
-    });
+    throw new VerificationError(
+      "CHECKPOINT_NOT_SIGNED_BY_LOG",
+      "checkpoint has no signature of the log that the entry names",
+      {
+        expected: `a signature line of ${sameId.map(({ baseUrl }) => baseUrl).join(" or ")}`,
+      },
+    );
   }
   const logs = signers.filter(({ logId }) => agree(logId, entry.logId));
   if (logs.length === 0) {
-    throw new VerificationError("TLOG_ENTRY_MISMATCH", "log entry names another log than the one that signed its checkpoint", {
-      expected: signers.map(({ logId }) => encodeHex(logId)).join(" or "),
-      found: encodeHex(entry.logId),
-    });
+    throw new VerificationError(
+      "TLOG_ENTRY_MISMATCH",
+      "log entry names another log than the one that signed its checkpoint",
+      {
+        expected: signers.map(({ logId }) => encodeHex(logId)).join(" or "),
+        found: encodeHex(entry.logId),
+      },
+    );
   }
   return { inclusion, logs };
 }
@@ -251,12 +272,18 @@ async function verifyWitnesses(
     "C2SP tlog-cosignature",
     async () => {
       const found = inclusion === undefined ? [] : await verifyCosignatures(inclusion.note, witnesses, crypto);
-      const operators = new Set(found.map(({ witness }) => witnesses.find(({ name }) => name === witness)?.operator ?? witness));
+      const operators = new Set(
+        found.map(({ witness }) => witnesses.find(({ name }) => name === witness)?.operator ?? witness),
+      );
       if (operators.size < witnessThreshold) {
-        throw new VerificationError("COSIGNATURE_THRESHOLD_NOT_MET", "too few known witnesses cosigned the checkpoint", {
-          expected: `${witnessThreshold} of ${witnesses.map((witness) => witness.name).join(", ")}`,
-          found: found.map(({ witness }) => witness).join(", ") || "none",
-        });
+        throw new VerificationError(
+          "COSIGNATURE_THRESHOLD_NOT_MET",
+          "too few known witnesses cosigned the checkpoint",
+          {
+            expected: `${witnessThreshold} of ${witnesses.map((witness) => witness.name).join(", ")}`,
+            found: found.map(({ witness }) => witness).join(", ") || "none",
+          },
+        );
       }
       return found;
     },
@@ -273,13 +300,23 @@ async function verifyWitnesses(
  */
 export function verifyLogKeyValidity(logged: LoggedEntry, timestamps: readonly VerifiedTimestamp[]): boolean {
   const { integratedTime } = logged.verified;
-  const times = integratedTime === undefined ? timestamps.filter(({ kind }) => kind === "rfc3161").map(({ time }) => time) : [integratedTime];
+  const times =
+    integratedTime === undefined
+      ? timestamps.filter(({ kind }) => kind === "rfc3161").map(({ time }) => time)
+      : [integratedTime];
   if (logged.logs.some(({ validFor }) => times.every((time) => isWithin(validFor, time)))) return times.length > 0;
   const [first] = logged.logs;
-  throw new VerificationError("TLOG_KEY_NOT_VALID_AT_TIME", "log entry was signed outside the validity of the log's key", {
-    expected: first === undefined ? undefined : `${first.validFor.start.toISOString()} to ${first.validFor.end?.toISOString() ?? "now"}`,
-    found: times.map((time) => time.toISOString()).join(", "),
-  });
+  throw new VerificationError(
+    "TLOG_KEY_NOT_VALID_AT_TIME",
+    "log entry was signed outside the validity of the log's key",
+    {
+      expected:
+        first === undefined
+          ? undefined
+          : `${first.validFor.start.toISOString()} to ${first.validFor.end?.toISOString() ?? "now"}`,
+      found: times.map((time) => time.toISOString()).join(", "),
+    },
+  );
 }
 
 function describeInclusion({ inclusion, logs }: ProvenInclusion): string {

@@ -48,7 +48,9 @@ const VERIFIER_OPTIONS: { readonly [Name in keyof VerifierOptions]-?: true } = {
   trustSource: true,
 };
 
-const EXTENSION_FIELDS: Readonly<Record<string, true>> = Object.fromEntries(FULCIO_EXTENSIONS.map(({ field }) => [field, true]));
+const EXTENSION_FIELDS: Readonly<Record<string, true>> = Object.fromEntries(
+  FULCIO_EXTENSIONS.map(({ field }) => [field, true]),
+);
 
 const POLICY_OPTIONS: { readonly [Name in keyof VerifyPolicy]-?: true } = {
   identity: true,
@@ -147,8 +149,16 @@ function checkIdentity(identity: ExpectedIdentity): void {
 function checkMatcher(name: string, matcher: unknown): void {
   if (typeof matcher === "string" && matcher !== "") return;
   // A RegExp has a method `test` as well, but no bound on its time, and with the flag `g` a memory.
-  const { kind, test, anchored, description } = (matcher ?? {}) as { readonly [Field in keyof StringPattern]?: unknown };
-  if (kind === "pattern" && typeof test === "function" && typeof anchored === "boolean" && typeof description === "string") return;
+  const { kind, test, anchored, description } = (matcher ?? {}) as {
+    readonly [Field in keyof StringPattern]?: unknown;
+  };
+  if (
+    kind === "pattern" &&
+    typeof test === "function" &&
+    typeof anchored === "boolean" &&
+    typeof description === "string"
+  )
+    return;
   throw usage(`${name} must be a non-empty string or a pattern`);
 }
 
@@ -171,7 +181,8 @@ function checkWitnesses(witnesses: readonly WitnessKey[], threshold: number): vo
     if (same !== undefined) throw usage(`witnesses ${name} and ${same.name} have one and the same key`);
   }
   const operators = new Set(witnesses.map(({ name, operator }) => operator ?? name));
-  if (operators.size < threshold) throw usage(`threshold witness is ${threshold}, but only ${operators.size} witnesses are given`);
+  if (operators.size < threshold)
+    throw usage(`threshold witness is ${threshold}, but only ${operators.size} witnesses are given`);
 }
 
 function checkDate(name: string, value: unknown): void {
@@ -183,14 +194,18 @@ function checkCount(name: string, value: number, least: number): void {
   throw usage(`${name} must be a whole number from ${least} to ${MAX_TLOG_ENTRIES}, not ${String(value)}`);
 }
 
-function checkFlag(options: VerifierOptions, name: "requireInclusionProof" | "requireLogKeyValidity" | "allowCertificateChain"): boolean {
+function checkFlag(
+  options: VerifierOptions,
+  name: "requireInclusionProof" | "requireLogKeyValidity" | "allowCertificateChain",
+): boolean {
   const value: unknown = options[name] ?? false;
   if (typeof value !== "boolean") throw usage(`${name} must be true or false`);
   return value;
 }
 
 function refuseUnknown(given: object | null, known: object, what: string): void {
-  if (typeof given !== "object" || given === null) throw usage(`expected an object that gives each ${what} by its name`);
+  if (typeof given !== "object" || given === null)
+    throw usage(`expected an object that gives each ${what} by its name`);
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(known, name)) throw usage(`unknown ${what} ${JSON.stringify(name)}`);
   }

@@ -38,13 +38,25 @@ export async function verifyTimestamps(
           });
           if (proven === undefined) {
             const path = `verificationMaterial.timestampVerificationData.rfc3161Timestamps[${index}]`;
-            setAside.push({ what: "rfc3161-timestamp", path, reason: "the trusted root knows no authority that made it" });
+            setAside.push({
+              what: "rfc3161-timestamp",
+              path,
+              reason: "the trusted root knows no authority that made it",
+            });
             return undefined;
           }
           const { time, authority } = proven;
-          return { kind: "rfc3161", time, operator: countedOperator(authority, trust.timestampAuthorities), uri: authority.uri } as const;
+          return {
+            kind: "rfc3161",
+            time,
+            operator: countedOperator(authority, trust.timestampAuthorities),
+            uri: authority.uri,
+          } as const;
         },
-        (proven) => (proven === undefined ? { skipped: "set aside: unknown authority" } : `${proven.time.toISOString()} by ${proven.uri}`),
+        (proven) =>
+          proven === undefined
+            ? { skipped: "set aside: unknown authority" }
+            : `${proven.time.toISOString()} by ${proven.uri}`,
       ),
     ),
   );

@@ -7,7 +7,12 @@
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { equalBytes } from "../encoding/bytes.ts";
 import { SigstoreError } from "../errors.ts";
-import { operatorOf, type CertificateAuthority, type TransparencyLogInstance, type TrustedRoot } from "../trust/trusted-root.ts";
+import {
+  operatorOf,
+  type CertificateAuthority,
+  type TransparencyLogInstance,
+  type TrustedRoot,
+} from "../trust/trusted-root.ts";
 import { verifyAuthorityChain, type AuthorityChain } from "../x509/path.ts";
 import type { SetAside } from "./evidence.ts";
 
@@ -29,7 +34,10 @@ export interface TrustMaterial {
 export async function prepareTrust(root: TrustedRoot, crypto: CryptoProvider): Promise<TrustMaterial> {
   const setAside: SetAside[] = root.unusable.map(({ path, reason }) => ({ what: "trusted-root-entry", path, reason }));
 
-  const holding = async (list: string, authorities: readonly CertificateAuthority[]): Promise<CertificateAuthority[]> => {
+  const holding = async (
+    list: string,
+    authorities: readonly CertificateAuthority[],
+  ): Promise<CertificateAuthority[]> => {
     const outcomes = await Promise.all(
       authorities.map(async (authority, index) => {
         try {
@@ -37,7 +45,11 @@ export async function prepareTrust(root: TrustedRoot, crypto: CryptoProvider): P
           return authority;
         } catch (error) {
           if (!(error instanceof SigstoreError)) throw error;
-          setAside.push({ what: "trusted-root-entry", path: `${list}: ${authority.uri || index}`, reason: error.message });
+          setAside.push({
+            what: "trusted-root-entry",
+            path: `${list}: ${authority.uri || index}`,
+            reason: error.message,
+          });
           return undefined;
         }
       }),
@@ -62,7 +74,10 @@ export async function prepareTrust(root: TrustedRoot, crypto: CryptoProvider): P
  * Names who counts towards a threshold, out of a list of the trusted root. A key that is listed more than once, under another log
  * id, URI or operator, counts once: as the first of them.
  */
-export function countedOperator<T extends TransparencyLogInstance | CertificateAuthority>(authority: T, list: readonly T[]): string {
+export function countedOperator<T extends TransparencyLogInstance | CertificateAuthority>(
+  authority: T,
+  list: readonly T[],
+): string {
   const key = keyOf(authority);
   return operatorOf(list.find((listed) => equalBytes(keyOf(listed), key)) ?? authority);
 }

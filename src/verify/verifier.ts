@@ -38,7 +38,13 @@ import type {
   VerifiedSigner,
   VerifiedTimestamp,
 } from "./evidence.ts";
-import { readIdentityClaims, verifyExtension, verifyIssuer, verifySubjectAlternativeName, type StringMatcher } from "./identity.ts";
+import {
+  readIdentityClaims,
+  verifyExtension,
+  verifyIssuer,
+  verifySubjectAlternativeName,
+  type StringMatcher,
+} from "./identity.ts";
 import { verifyLogEntries, verifyLogKeyValidity, type LoggedEntry } from "./log-entries.ts";
 import { checkPolicy, readVerifierOptions, type Settings } from "./settings.ts";
 import type { TrustedKey, VerifierOptions, VerifyPolicy } from "./options.ts";
@@ -171,7 +177,10 @@ class Verification {
       candidate?.kind === "certificate" ? this.#proveCertificate(candidate) : undefined,
       this.#verifyContent(candidate),
     ]);
-    const timestamps: readonly VerifiedTimestamp[] = [...rfc3161, ...logged.flatMap((entry) => integratedTimeOf(entry))];
+    const timestamps: readonly VerifiedTimestamp[] = [
+      ...rfc3161,
+      ...logged.flatMap((entry) => integratedTimeOf(entry)),
+    ];
 
     this.#verifyThresholds(candidate, signed.key, rfc3161, logged, timestamps);
     this.#verifyLogKeys(logged, timestamps);
@@ -219,17 +228,25 @@ class Verification {
       "bundle.proto, media_type",
       () => {
         if (minimumBundleVersion !== undefined && version < minimumBundleVersion) {
-          throw new VerificationError("BUNDLE_VERSION_NOT_ALLOWED", "bundle is of an older version than the caller allows", {
-            expected: `${minimumBundleVersion} or later`,
-            found: version,
-          });
+          throw new VerificationError(
+            "BUNDLE_VERSION_NOT_ALLOWED",
+            "bundle is of an older version than the caller allows",
+            {
+              expected: `${minimumBundleVersion} or later`,
+              found: version,
+            },
+          );
         }
         if (material.kind === "x509CertificateChain" && version === "0.3" && !allowCertificateChain) {
-          throw new VerificationError("CERTIFICATE_CHAIN_NOT_ALLOWED", "bundle of version 0.3 holds a certificate chain", {
-            expected: "a single certificate",
-            found: `${material.certificates.length} certificates`,
-            remedy: "allow certificate chains if the intermediates are to come from the bundle",
-          });
+          throw new VerificationError(
+            "CERTIFICATE_CHAIN_NOT_ALLOWED",
+            "bundle of version 0.3 holds a certificate chain",
+            {
+              expected: "a single certificate",
+              found: `${material.certificates.length} certificates`,
+              remedy: "allow certificate chains if the intermediates are to come from the bundle",
+            },
+          );
         }
       },
       () => version,
@@ -238,18 +255,26 @@ class Verification {
       const { keys } = this.#policy;
       if (material.kind === "publicKey") {
         if (keys !== undefined) return { kind: "public-key", keys: hintedFirst(keys, material.hint) };
-        throw new VerificationError("SIGNER_KIND_MISMATCH", "bundle was signed with a public key, which proves no identity", {
-          expected: "a certificate",
-          found: `a public key with hint ${JSON.stringify(material.hint)}`,
-          remedy: "give the public key to verify with",
-        });
+        throw new VerificationError(
+          "SIGNER_KIND_MISMATCH",
+          "bundle was signed with a public key, which proves no identity",
+          {
+            expected: "a certificate",
+            found: `a public key with hint ${JSON.stringify(material.hint)}`,
+            remedy: "give the public key to verify with",
+          },
+        );
       }
       if (keys !== undefined) {
-        throw new VerificationError("SIGNER_KIND_MISMATCH", "bundle was signed with a certificate, not with a given key", {
-          expected: "a public key",
-          found: "a certificate",
-          remedy: "give the certificate's identity and issuer to verify with",
-        });
+        throw new VerificationError(
+          "SIGNER_KIND_MISMATCH",
+          "bundle was signed with a certificate, not with a given key",
+          {
+            expected: "a public key",
+            found: "a certificate",
+            remedy: "give the certificate's identity and issuer to verify with",
+          },
+        );
       }
       const [leaf, ...others] = material.kind === "certificate" ? [material.certificate] : material.certificates;
       if (leaf === undefined) throw new VerificationError("SIGNER_KIND_MISMATCH", "bundle has no certificate");
@@ -263,7 +288,9 @@ class Verification {
   }
 
   /** §4.3, first part: the path to an authority of the trusted root, whatever the time. */
-  async #proveCertificate(candidate: SignerCandidate & { kind: "certificate" }): Promise<ProvenCertificate | undefined> {
+  async #proveCertificate(
+    candidate: SignerCandidate & { kind: "certificate" },
+  ): Promise<ProvenCertificate | undefined> {
     const { certificate, intermediates } = candidate;
     const proven = await this.#checks.run(
       "certificate",
@@ -307,7 +334,10 @@ class Verification {
       () => `${logOperators.length} of ${thresholds.tlog}`,
     );
     if (logOperators.length === 0) {
-      this.#unproven.push({ what: "transparency-log", reason: "no transparency log was asked for, and none of the trusted root vouches" });
+      this.#unproven.push({
+        what: "transparency-log",
+        reason: "no transparency log was asked for, and none of the trusted root vouches",
+      });
     }
     const tsaOperators = distinct(rfc3161.map(({ operator }) => operator));
     if (thresholds.timestamp > 0) {
@@ -334,16 +364,22 @@ class Verification {
         "client-spec §4.2",
         () => {
           if (operators.length >= required) return;
-          throw new VerificationError("TIMESTAMP_THRESHOLD_NOT_MET", "too few authorities vouch for a time of signing", {
-            expected: `${required} signed times`,
-            found: describeCount(operators),
-            remedy: "a certificate needs a timestamp, or the inclusion promise of a Rekor v1 log, from an authority of the trusted root",
-          });
+          throw new VerificationError(
+            "TIMESTAMP_THRESHOLD_NOT_MET",
+            "too few authorities vouch for a time of signing",
+            {
+              expected: `${required} signed times`,
+              found: describeCount(operators),
+              remedy:
+                "a certificate needs a timestamp, or the inclusion promise of a Rekor v1 log, from an authority of the trusted root",
+            },
+          );
         },
         () => `${operators.length} of ${required}`,
       );
     }
-    if (timestamps.length === 0) this.#unproven.push({ what: "time", reason: "no authority of the trusted root vouches for a time" });
+    if (timestamps.length === 0)
+      this.#unproven.push({ what: "time", reason: "no authority of the trusted root vouches for a time" });
   }
 
   /** trusted_root.proto, `valid_for` of the logs. */
@@ -351,7 +387,10 @@ class Verification {
     for (const entry of logged) {
       const { index, verified } = entry;
       if (verified.inclusionProof === undefined) {
-        this.#unproven.push({ what: "tlog-inclusion-proof", reason: `log entry ${index} has a promise of inclusion only` });
+        this.#unproven.push({
+          what: "tlog-inclusion-proof",
+          reason: `log entry ${index} has a promise of inclusion only`,
+        });
       }
       this.#checks.check(
         "tlog",
@@ -361,12 +400,19 @@ class Verification {
           const evaluated = verifyLogKeyValidity(entry, timestamps);
           if (evaluated) return true;
           if (this.#settings.requireLogKeyValidity) {
-            throw new VerificationError("TLOG_KEY_NOT_VALID_AT_TIME", "no verified time speaks for the validity of the log's key", {
-              expected: "a signed timestamp or an inclusion promise",
-              found: "neither",
-            });
+            throw new VerificationError(
+              "TLOG_KEY_NOT_VALID_AT_TIME",
+              "no verified time speaks for the validity of the log's key",
+              {
+                expected: "a signed timestamp or an inclusion promise",
+                found: "neither",
+              },
+            );
           }
-          this.#unproven.push({ what: "tlog-key-validity", reason: `no verified time to compare the log key of entry ${index} with` });
+          this.#unproven.push({
+            what: "tlog-key-validity",
+            reason: `no verified time to compare the log key of entry ${index} with`,
+          });
           return false;
         },
         (evaluated) => (evaluated ? verified.baseUrl : { skipped: "there is no verified time" }),
@@ -427,7 +473,13 @@ class Verification {
     );
     if (listed === FAILED) return undefined;
     for (const [index, sct] of remembered?.entries() ?? []) {
-      this.#checks.check("sct", `sct[${index}]`, section, () => sct, () => `${sct.time.toISOString()} by ${sct.baseUrl}`);
+      this.#checks.check(
+        "sct",
+        `sct[${index}]`,
+        section,
+        () => sct,
+        () => `${sct.time.toISOString()} by ${sct.baseUrl}`,
+      );
     }
     const setAsideBefore = this.#setAside.length;
     const outcomes = await Promise.all(
@@ -436,12 +488,17 @@ class Verification {
           "sct",
           `sct[${index}]`,
           section,
-          () => verifyCertificateTimestamp(sct, { detached, path: place }, path, this.#trust, this.#crypto, this.#setAside),
-          (result) => (result === undefined ? { skipped: "set aside" } : `${result.time.toISOString()} by ${result.baseUrl}`),
+          () =>
+            verifyCertificateTimestamp(sct, { detached, path: place }, path, this.#trust, this.#crypto, this.#setAside),
+          (result) =>
+            result === undefined ? { skipped: "set aside" } : `${result.time.toISOString()} by ${result.baseUrl}`,
         ),
       ),
     );
-    const verified = [...(remembered ?? []), ...outcomes.filter((outcome) => outcome !== undefined && outcome !== FAILED)];
+    const verified = [
+      ...(remembered ?? []),
+      ...outcomes.filter((outcome) => outcome !== undefined && outcome !== FAILED),
+    ];
     const whole = !outcomes.includes(FAILED) && this.#setAside.length === setAsideBefore;
     if (remembered === undefined && whole && detachedScts.length === 0) proven.embeddedScts.set(path, verified);
 
@@ -452,15 +509,22 @@ class Verification {
       section,
       () => {
         if (operators.length >= threshold) return;
-        throw new VerificationError("SCT_THRESHOLD_NOT_MET", "too few certificate transparency logs promised to publish the certificate", {
-          expected: `${threshold}`,
-          found: describeCount(operators),
-        });
+        throw new VerificationError(
+          "SCT_THRESHOLD_NOT_MET",
+          "too few certificate transparency logs promised to publish the certificate",
+          {
+            expected: `${threshold}`,
+            found: describeCount(operators),
+          },
+        );
       },
       () => `${operators.length} of ${threshold}`,
     );
     if (operators.length === 0) {
-      this.#unproven.push({ what: "signed-certificate-timestamp", reason: "no certificate transparency log was asked for, and none vouches" });
+      this.#unproven.push({
+        what: "signed-certificate-timestamp",
+        reason: "no certificate transparency log was asked for, and none vouches",
+      });
     }
     return met === FAILED || outcomes.includes(FAILED) ? undefined : verified;
   }
@@ -469,7 +533,9 @@ class Verification {
     const expected = this.#policy.identity;
     if (expected === undefined) return undefined;
     const section = "client-spec §4.3, certificate against the policy";
-    const claims = this.#checks.check("identity", "identity.extensions", "Fulcio oid-info", () => readIdentityClaims(certificate));
+    const claims = this.#checks.check("identity", "identity.extensions", "Fulcio oid-info", () =>
+      readIdentityClaims(certificate),
+    );
     if (claims === FAILED) return undefined;
     if (expected === "unsafe-any") {
       const reason = "the caller accepts any identity";
@@ -478,7 +544,10 @@ class Verification {
       const [name] = claims.names;
       if (name === undefined) {
         this.#checks.check("identity", "identity.subject-alternative-name", section, () => {
-          throw new PolicyError("IDENTITY_MISMATCH", "certificate names nobody", { expected: "any", found: "no subject alternative name" });
+          throw new PolicyError("IDENTITY_MISMATCH", "certificate names nobody", {
+            expected: "any",
+            found: "no subject alternative name",
+          });
         });
         return undefined;
       }
@@ -520,7 +589,10 @@ class Verification {
 
   #noteUnanchored(what: "identity" | "issuer", matcher: StringMatcher): void {
     if (typeof matcher === "string" || matcher.anchored) return;
-    this.#unproven.push({ what, reason: `pattern ${matcher.description} is not anchored: it matches any value that contains it` });
+    this.#unproven.push({
+      what,
+      reason: `pattern ${matcher.description} is not anchored: it matches any value that contains it`,
+    });
   }
 
   #verifyNotDenied(reason: string | undefined): void {
@@ -543,7 +615,8 @@ class Verification {
     if (time?.kind === "current-time") times.push(time.now);
     // One key may be given with several windows. As in a trusted root, one that holds is enough.
     const given = key === undefined ? [] : withKey(candidate.keys, key);
-    const holds = ({ validFor }: TrustedKey): boolean => validFor === undefined || (times.length > 0 && times.every((at) => isWithin(validFor, at)));
+    const holds = ({ validFor }: TrustedKey): boolean =>
+      validFor === undefined || (times.length > 0 && times.every((at) => isWithin(validFor, at)));
     const trusted = given.find(holds) ?? given[0];
     if (trusted === undefined) {
       this.#checks.notReached("key", "key.validity", "client-spec §4.3");
@@ -571,7 +644,9 @@ class Verification {
   async #verifyContent(candidate: SignerCandidate | undefined): Promise<SignedContent> {
     const { content } = this.#bundle;
     const keys = candidate === undefined ? [] : keysOf(candidate);
-    return content.kind === "messageSignature" ? await this.#verifyMessage(content, keys) : await this.#verifyEnvelope(content.envelope, keys);
+    return content.kind === "messageSignature"
+      ? await this.#verifyMessage(content, keys)
+      : await this.#verifyEnvelope(content.envelope, keys);
   }
 
   async #verifyMessage(
@@ -588,10 +663,16 @@ class Verification {
     if (this.#policy.predicateType !== undefined) this.#verifyPredicateType(undefined, this.#policy.predicateType);
     if (artifact === FAILED) return { algorithm: undefined, key: undefined, content: undefined, expected: undefined };
     const section = "bundle.proto, message_digest";
-    if (message.messageDigest === undefined) this.#checks.skipped("content", "artifact.digest", section, "the bundle has no message digest");
+    if (message.messageDigest === undefined)
+      this.#checks.skipped("content", "artifact.digest", section, "the bundle has no message digest");
     else await this.#checks.run("content", "artifact.digest", section, () => verifyMessageDigest(message, artifact));
-    const signed = await this.#verifySignature(keys, (key) => verifyMessageSignature(message, key, artifact, this.#crypto));
-    const digest = signed === undefined ? undefined : await provenDigest(artifact, signed.algorithm, message.messageDigest?.algorithm);
+    const signed = await this.#verifySignature(keys, (key) =>
+      verifyMessageSignature(message, key, artifact, this.#crypto),
+    );
+    const digest =
+      signed === undefined
+        ? undefined
+        : await provenDigest(artifact, signed.algorithm, message.messageDigest?.algorithm);
     return {
       ...(signed ?? { algorithm: undefined, key: undefined }),
       content: digest === undefined ? undefined : { kind: "artifact", digest },
@@ -663,19 +744,23 @@ class Verification {
     const statement =
       typed === FAILED
         ? FAILED
-        : this.#checks.check("content", "statement.format", "in-toto attestation framework, statement", () => parseStatement(payload));
+        : this.#checks.check("content", "statement.format", "in-toto attestation framework, statement", () =>
+            parseStatement(payload),
+          );
     if (statement === FAILED) {
       this.#checks.notReached("statement", "statement.subject", "client-spec §4.5");
       return undefined;
     }
     const subject = await this.#verifySubject(statement);
     const { predicateType } = this.#policy;
-    const typeHolds = predicateType === undefined || (this.#verifyPredicateType(statement, predicateType));
+    const typeHolds = predicateType === undefined || this.#verifyPredicateType(statement, predicateType);
     if (subject === FAILED || !typeHolds) return undefined;
     return { kind: "statement", statement, predicateType: statement.predicateType, subject, payload };
   }
 
-  async #verifySubject(statement: Statement): Promise<(VerifiedContent & { kind: "statement" })["subject"] | typeof FAILED> {
+  async #verifySubject(
+    statement: Statement,
+  ): Promise<(VerifiedContent & { kind: "statement" })["subject"] | typeof FAILED> {
     const section = "client-spec §4.5; in-toto attestation framework, subject";
     const artifact = this.#artifact;
     if (artifact === "unsafe-any") {
@@ -699,11 +784,15 @@ class Verification {
         const found = findSubject(statement, digests);
         if (found !== undefined) return { subject: found.subject, digest: found.digest };
         if (digests.length === 0 && algorithms.length > 0) {
-          throw new VerificationError("DIGEST_ALGORITHM_MISMATCH", "artifact was given by a digest that no subject has", {
-            expected: algorithms.join(" or "),
-            found: read.known.map(({ algorithm }) => algorithm).join(", "),
-            remedy: `give the artifact itself, or its ${algorithms[0] ?? "other"} digest`,
-          });
+          throw new VerificationError(
+            "DIGEST_ALGORITHM_MISMATCH",
+            "artifact was given by a digest that no subject has",
+            {
+              expected: algorithms.join(" or "),
+              found: read.known.map(({ algorithm }) => algorithm).join(", "),
+              remedy: `give the artifact itself, or its ${algorithms[0] ?? "other"} digest`,
+            },
+          );
         }
         throw new PolicyError("SUBJECT_MISMATCH", "statement is about other artifacts", {
           expected: digests.map(({ algorithm, value }) => `${algorithm}:${encodeHex(value)}`).join(" or "),
@@ -754,7 +843,8 @@ class Verification {
         name,
         section,
         () => verifyEntryBody(parseEntryBody(entry), entry, expectation, this.#crypto),
-        () => `${entry.kindVersion.kind} ${entry.kindVersion.version}: signature, signer and content are those of the bundle`,
+        () =>
+          `${entry.kindVersion.kind} ${entry.kindVersion.version}: signature, signer and content are those of the bundle`,
       );
     }
   }
@@ -765,7 +855,11 @@ function integratedTimeOf({ verified }: LoggedEntry): VerifiedTimestamp[] {
   return integratedTime === undefined ? [] : [{ kind: "integrated-time", time: integratedTime, operator, logId }];
 }
 
-function requiredTimes(time: Settings["time"], candidate: SignerCandidate | undefined, key: PublicKey | undefined): number {
+function requiredTimes(
+  time: Settings["time"],
+  candidate: SignerCandidate | undefined,
+  key: PublicKey | undefined,
+): number {
   if (time?.kind === "current-time") return 0;
   if (time !== undefined) return time.threshold;
   if (candidate?.kind !== "public-key") return 1;
@@ -784,10 +878,15 @@ function hintedFirst(keys: readonly TrustedKey[], hint: string): readonly Truste
 }
 
 function keysOf(candidate: SignerCandidate): readonly PublicKey[] {
-  return candidate.kind === "certificate" ? [candidate.certificate.publicKey] : candidate.keys.map(({ publicKey }) => publicKey);
+  return candidate.kind === "certificate"
+    ? [candidate.certificate.publicKey]
+    : candidate.keys.map(({ publicKey }) => publicKey);
 }
 
-function entryVerifier(candidate: SignerCandidate | undefined, key: PublicKey | undefined): EntryExpectation["verifier"] | undefined {
+function entryVerifier(
+  candidate: SignerCandidate | undefined,
+  key: PublicKey | undefined,
+): EntryExpectation["verifier"] | undefined {
   if (candidate?.kind === "certificate") return { kind: "certificate", der: candidate.certificate.bytes };
   const only = key ?? (candidate?.keys.length === 1 ? candidate.keys[0]?.publicKey : undefined);
   return only === undefined ? undefined : { kind: "public-key", key: only };
@@ -815,7 +914,9 @@ function describeSubjects({ subject }: Statement): string {
     const [first] = Object.entries(digest);
     return first === undefined ? "a subject without digest" : `${first[0]}:${first[1]}`;
   });
-  return subject.length > shown.length ? `${shown.join(", ")} and ${subject.length - shown.length} more` : shown.join(", ");
+  return subject.length > shown.length
+    ? `${shown.join(", ")} and ${subject.length - shown.length} more`
+    : shown.join(", ");
 }
 
 function distinct(values: readonly string[]): readonly string[] {

@@ -30,13 +30,21 @@ function realQuestions(): readonly Asked[] {
       one.signer.kind === "certificate"
         ? { identity: one.signer.identity, issuer: one.signer.issuer }
         : { keyPem: text.decode(realBytes(one.signer.key)) };
-    const question = { bundle, artifact, trustedRoot: roots[one.root], signer, tlogThreshold: one.logEntries.length === 0 ? 0 : 1 };
+    const question = {
+      bundle,
+      artifact,
+      trustedRoot: roots[one.root],
+      signer,
+      tlogThreshold: one.logEntries.length === 0 ? 0 : 1,
+    };
     const another = text.decode(artifact) === text.decode(other) ? realBytes("artifacts/hello.txt") : other;
     return [
       { name: one.name, ...question },
       { name: `${one.name}, another artifact`, ...question, artifact: another },
       { name: `${one.name}, another root`, ...question, trustedRoot: one.root === "a" ? roots.b : roots.a },
-      ...("identity" in signer ? [{ name: `${one.name}, another issuer`, ...question, signer: { ...signer, issuer: `${signer.issuer}/` } }] : []),
+      ...("identity" in signer
+        ? [{ name: `${one.name}, another issuer`, ...question, signer: { ...signer, issuer: `${signer.issuer}/` } }]
+        : []),
     ];
   });
 }
@@ -54,7 +62,9 @@ function conformanceQuestions(): readonly Asked[] {
       bundle: read("bundle.sigstore.json"),
       artifact: has.includes("artifact") ? read("artifact") : readFileSync(join(folder, "a.txt")),
       trustedRoot: has.includes("trusted_root.json") ? read("trusted_root.json") : production,
-      signer: has.includes("key.pub") ? { keyPem: text.decode(read("key.pub")) } : { identity: IDENTITY, issuer: ISSUER },
+      signer: has.includes("key.pub")
+        ? { keyPem: text.decode(read("key.pub")) }
+        : { identity: IDENTITY, issuer: ISSUER },
       tlogThreshold: 1,
     };
   });
@@ -67,7 +77,10 @@ async function askOurselves(question: Question): Promise<string | undefined> {
     const options = { trustedRoot: parseTrustedRoot(trustedRoot), thresholds: { tlog: tlogThreshold } };
     await ("keyPem" in signer
       ? verify(bundle, artifact, { ...options, keys: [{ publicKey: parsePublicKeyPem(signer.keyPem) }] })
-      : verify(bundle, artifact, { ...options, identity: { subjectAlternativeName: signer.identity, issuer: signer.issuer } }));
+      : verify(bundle, artifact, {
+          ...options,
+          identity: { subjectAlternativeName: signer.identity, issuer: signer.issuer },
+        }));
     return undefined;
   } catch (error) {
     if (error instanceof SigstoreError) return error.code;
@@ -76,7 +89,12 @@ async function askOurselves(question: Question): Promise<string | undefined> {
 }
 
 describe("verdicts beside those of @sigstore/verify", () => {
-  const differing: { readonly name: string; readonly ours: string; readonly theirs: string; readonly rule: string | undefined }[] = [];
+  const differing: {
+    readonly name: string;
+    readonly ours: string;
+    readonly theirs: string;
+    readonly rule: string | undefined;
+  }[] = [];
   let asked = 0;
 
   beforeAll(async () => {

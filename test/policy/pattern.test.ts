@@ -87,23 +87,55 @@ describe("compilePattern (RE2 syntax, as Go reads it)", () => {
   });
 
   test("never calls a pattern anchored that matches a value with something before or after (property)", () => {
-    const atom = fc.constantFrom(..."ab.^$|()[]*+?{}\\", "[^a]", "[a|b]", "(?:", "(?i)", "(?m)", "(?U)", String.raw`\z`, String.raw`\A`, "{0}", "{2}");
+    const atom = fc.constantFrom(
+      ..."ab.^$|()[]*+?{}\\",
+      "[^a]",
+      "[a|b]",
+      "(?:",
+      "(?i)",
+      "(?m)",
+      "(?U)",
+      String.raw`\z`,
+      String.raw`\A`,
+      "{0}",
+      "{2}",
+    );
     const body = fc.array(atom, { maxLength: 8 }).map((parts) => parts.join(""));
-    const pattern = fc.oneof(body, body.map((text) => `^${text}$`), body.map((text) => `(?i)^${text}\\z`));
+    const pattern = fc.oneof(
+      body,
+      body.map((text) => `^${text}$`),
+      body.map((text) => `(?i)^${text}\\z`),
+    );
     const value = fc.string({ unit: fc.constantFrom(..."ab$^|\nAB{}"), maxLength: 6 });
     fc.assert(
       fc.property(pattern, fc.array(value, { minLength: 10, maxLength: 10 }), (source, texts) => {
         const compiled = tryCompile(source);
         if (compiled?.anchored !== true) return;
         const whole = tryCompile(`\\A(?:${source})\\z`);
-        for (const text of texts) if (compiled.test(text)) expect(whole?.test(text), `${source} in ${JSON.stringify(text)}`).toBe(true);
+        for (const text of texts)
+          if (compiled.test(text)) expect(whole?.test(text), `${source} in ${JSON.stringify(text)}`).toBe(true);
       }),
       { numRuns: 3000, seed: 20261123 },
     );
   });
 
   test("agrees with the runtime's own engine on what both can write (property)", () => {
-    const atom = fc.constantFrom("a", "b", ".", "[ab]", "[^a]", "(?:a|b)", "(a)", "a*", "b+?", "a?", "b{1,2}", "^", "$", "|");
+    const atom = fc.constantFrom(
+      "a",
+      "b",
+      ".",
+      "[ab]",
+      "[^a]",
+      "(?:a|b)",
+      "(a)",
+      "a*",
+      "b+?",
+      "a?",
+      "b{1,2}",
+      "^",
+      "$",
+      "|",
+    );
     const pattern = fc.array(atom, { maxLength: 6 }).map((parts) => parts.join(""));
     const value = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 8 });
     fc.assert(
@@ -125,10 +157,22 @@ describe("compilePattern (RE2 syntax, as Go reads it)", () => {
     expect(performance.now() - started).toBeLessThan(5000); // a backtracking engine does not end
   });
 
-  test.each(["(", "[", "a**", "*", "(?=a)", String.raw`(a)\1`, "a{1001}", "(a{100}){100}", "[b-a]", "(?z)", String.raw`\8`, "(".repeat(100_000)])(
-    "refuses %.20s, with the reason",
-    (pattern) => {
-      expect(() => compilePattern(pattern)).toThrow(expect.objectContaining({ code: "USAGE_INVALID", message: expect.stringMatching(/is not RE2 syntax: ./) }));
-    },
-  );
+  test.each([
+    "(",
+    "[",
+    "a**",
+    "*",
+    "(?=a)",
+    String.raw`(a)\1`,
+    "a{1001}",
+    "(a{100}){100}",
+    "[b-a]",
+    "(?z)",
+    String.raw`\8`,
+    "(".repeat(100_000),
+  ])("refuses %.20s, with the reason", (pattern) => {
+    expect(() => compilePattern(pattern)).toThrow(
+      expect.objectContaining({ code: "USAGE_INVALID", message: expect.stringMatching(/is not RE2 syntax: ./) }),
+    );
+  });
 });

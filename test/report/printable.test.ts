@@ -26,14 +26,28 @@ describe("sanitize", () => {
     expect(sanitize(text)).toBe(shown);
   });
 
-  test.each(["alice@example.com", "Zoë Müller", "日本語", "עברית", "https://example.com/a?b=c#d", "a b", "👍", String.raw`C:\users`])("leaves %s", (text) => {
+  test.each([
+    "alice@example.com",
+    "Zoë Müller",
+    "日本語",
+    "עברית",
+    "https://example.com/a?b=c#d",
+    "a b",
+    "👍",
+    String.raw`C:\users`,
+  ])("leaves %s", (text) => {
     expect(sanitize(text)).toBe(text);
   });
 });
 
 describe("printableJson", () => {
   test("parses to the same value, and holds nothing that a terminal obeys (property)", () => {
-    const text = fc.string({ unit: fc.oneof(fc.constantFrom("\u001b", "\u009b", "\u202e", "\u{e0041}", "\n", '"', "\\", "\ud800", "ä"), fc.string({ unit: "binary", minLength: 1, maxLength: 1 })) });
+    const text = fc.string({
+      unit: fc.oneof(
+        fc.constantFrom("\u001b", "\u009b", "\u202e", "\u{e0041}", "\n", '"', "\\", "\ud800", "ä"),
+        fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+      ),
+    });
     fc.assert(
       fc.property(fc.dictionary(text, fc.oneof(text, fc.array(text), fc.integer(), fc.constant(null))), (value) => {
         const printed = printableJson(value);

@@ -14,10 +14,20 @@ import { chromium } from "playwright-core";
 
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 const CHROMIUM = process.env["COSIGN_TS_CHROMIUM"] ?? "/usr/bin/chromium";
-const TYPES: Readonly<Record<string, string>> = { ".js": "text/javascript", ".mjs": "text/javascript", ".html": "text/html" };
+const TYPES: Readonly<Record<string, string>> = {
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".html": "text/html",
+};
 const PAGE = `<!doctype html><title>cosign-ts</title><script type="importmap">
 { "imports": { "@noble/curves/": "/node_modules/@noble/curves/", "@noble/hashes/": "/node_modules/@noble/hashes/" } }
 </script>`;
+
+interface Result {
+  readonly passed: number;
+  readonly failures: readonly string[];
+  readonly unsupported: readonly string[];
+}
 
 if (!existsSync(CHROMIUM)) {
   console.log(`not run: there is no Chromium at ${CHROMIUM}; set COSIGN_TS_CHROMIUM`);
@@ -26,18 +36,29 @@ if (!existsSync(CHROMIUM)) {
 const server = await serve();
 const browser = await chromium.launch({
   executablePath: CHROMIUM,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
 });
 try {
   const page = await browser.newPage();
   const problems: string[] = [];
   page.on("pageerror", (error) => problems.push(error.message));
   await page.goto(server.url);
-  const result = await page.evaluate(async () => {
-    const [library, { verifyInRuntime }] = await Promise.all([import("/dist/verify/index.js" as string), import("/test/runtimes/verify-in-runtime.mjs" as string)]);
-    const read = async (path: string): Promise<Uint8Array> => new Uint8Array(await (await fetch(`/testdata/real/${path}`)).arrayBuffer());
-    return (await verifyInRuntime(library, read)) as { passed: number; failures: string[]; unsupported: string[] };
-  });
+  const result = await page.evaluate<Result>(`(async () => {
+    const [library, { verifyInRuntime }] = await Promise.all([
+      import("/dist/verify/index.js"),
+      import("/test/runtimes/verify-in-runtime.mjs"),
+    ]);
+    const read = async (path) => new Uint8Array(await (await fetch("/testdata/real/" + path)).arrayBuffer());
+    return verifyInRuntime(library, read);
+  })()`);
   for (const algorithm of result.unsupported) console.log(`  says that it lacks ${algorithm}`);
   for (const failure of [...problems, ...result.failures].slice(0, 20)) console.log(`  ${failure}`);
   const failed = result.failures.length + problems.length;

@@ -7,7 +7,14 @@
  * @returns {Promise<{ passed: number, failures: string[], unsupported: string[] }>}
  */
 export async function verifyInRuntime(library, read) {
-  const { createWebCryptoProvider, defaultCryptoProvider, parsePublicKeyPem, parseTrustedRoot, SigstoreError, Verifier } = library;
+  const {
+    createWebCryptoProvider,
+    defaultCryptoProvider,
+    parsePublicKeyPem,
+    parseTrustedRoot,
+    SigstoreError,
+    Verifier,
+  } = library;
   const text = async (path) => new TextDecoder().decode(await read(path));
   const manifest = JSON.parse(await text("manifest.json"));
   const trustedRoot = parseTrustedRoot(await text("a/trusted_root.json"));
@@ -18,7 +25,10 @@ export async function verifyInRuntime(library, read) {
   const providers = [defaultCryptoProvider(), createWebCryptoProvider(globalThis.crypto.subtle)];
   for (const crypto of providers) {
     for (const one of manifest.cases.filter(({ root }) => root === "a")) {
-      const verifier = await Verifier.create(trustedRoot, { crypto, thresholds: { tlog: one.logEntries.length === 0 ? 0 : 1 } });
+      const verifier = await Verifier.create(trustedRoot, {
+        crypto,
+        thresholds: { tlog: one.logEntries.length === 0 ? 0 : 1 },
+      });
       const { signer } = one;
       const policy =
         signer.kind === "certificate"

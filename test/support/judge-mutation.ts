@@ -52,7 +52,8 @@ export async function createJudge(name: string): Promise<Judge> {
       const added = [...accepted].filter((fact) => !original.has(fact));
       if (added.length > 0) problem = `accepted with a changed meaning: ${added.join("; ")}`;
     } catch (error) {
-      if (!(error instanceof SigstoreError)) problem = `threw another error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+      if (!(error instanceof SigstoreError))
+        problem = `threw another error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
     }
     if (counts.signatures > MAX_SIGNATURE_CHECKS) problem ??= `took ${counts.signatures} signature checks`;
     if (counts.digests > MAX_DIGESTS) problem ??= `took ${counts.digests} digests`;
@@ -65,7 +66,8 @@ export async function createJudge(name: string): Promise<Judge> {
       const changed = mutation.make();
       const { problem, allocated } = await attempt(changed);
       // The compiler's own work is counted in a first run now and then: what is real comes again.
-      const again = allocated <= MAX_ALLOCATED_BYTES ? allocated : Math.min(allocated, (await attempt(changed)).allocated);
+      const again =
+        allocated <= MAX_ALLOCATED_BYTES ? allocated : Math.min(allocated, (await attempt(changed)).allocated);
       const told = problem ?? (again > MAX_ALLOCATED_BYTES ? `allocated ${again} bytes` : undefined);
       return told === undefined ? undefined : `${name}, ${mutation.label}: ${told}`;
     },

@@ -33,10 +33,15 @@ export function listMutations(bundle: Uint8Array): readonly Mutation[] {
   }
   for (const field of findFields(text)) {
     const rewrite = (bytes: Uint8Array): Uint8Array =>
-      new TextEncoder().encode(text.slice(0, field.start) + Buffer.from(bytes).toString("base64") + text.slice(field.end));
+      new TextEncoder().encode(
+        text.slice(0, field.start) + Buffer.from(bytes).toString("base64") + text.slice(field.end),
+      );
     for (let index = 0; index < field.bytes.length; index += 1) {
       for (let bit = 0; bit < 8; bit += 1) {
-        mutations.push({ label: `${field.path} byte ${index} bit ${bit}`, make: () => rewrite(flipped(field.bytes, index, bit)) });
+        mutations.push({
+          label: `${field.path} byte ${index} bit ${bit}`,
+          make: () => rewrite(flipped(field.bytes, index, bit)),
+        });
       }
       mutations.push({ label: `${field.path} cut at ${index}`, make: () => rewrite(field.bytes.slice(0, index)) });
     }
@@ -46,12 +51,19 @@ export function listMutations(bundle: Uint8Array): readonly Mutation[] {
 
 function findFields(text: string): readonly Field[] {
   const fields: Field[] = [];
-  for (const match of text.matchAll(/"([A-Za-z0-9]+)":\s*"([A-Za-z0-9+/]+={0,2})"|(?<=[[,]\s*)"([A-Za-z0-9+/]{43}=)"/g)) {
+  for (const match of text.matchAll(
+    /"([A-Za-z0-9]+)":\s*"([A-Za-z0-9+/]+={0,2})"|(?<=[[,]\s*)"([A-Za-z0-9+/]{43}=)"/g,
+  )) {
     const value = match[2] ?? match[3] ?? "";
     const bytes = Buffer.from(value, "base64");
     if (value.length < SHORTEST_FIELD || bytes.toString("base64") !== value) continue;
     const start = match.index + match[0].lastIndexOf(value);
-    fields.push({ path: `${match[1] ?? "hashes"}@${start}`, start, end: start + value.length, bytes: new Uint8Array(bytes) });
+    fields.push({
+      path: `${match[1] ?? "hashes"}@${start}`,
+      start,
+      end: start + value.length,
+      bytes: new Uint8Array(bytes),
+    });
   }
   return fields;
 }

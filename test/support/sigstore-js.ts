@@ -24,7 +24,10 @@ export function askSigstoreJs(question: Question): string | undefined {
   try {
     const text = (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(bytes));
     const bundle = bundleFromJSON(text(question.bundle));
-    const entity = toSignedEntity(bundle, bundle.content.$case === "messageSignature" ? Buffer.from(question.artifact) : undefined);
+    const entity = toSignedEntity(
+      bundle,
+      bundle.content.$case === "messageSignature" ? Buffer.from(question.artifact) : undefined,
+    );
     const { signer, tlogThreshold } = question;
     const root = ProtoTrustedRoot.fromJSON(text(question.trustedRoot));
     const always = (): boolean => true;
@@ -33,8 +36,15 @@ export function askSigstoreJs(question: Question): string | undefined {
         ? toTrustMaterial(root, () => ({ publicKey: publicKeyOf(signer.keyPem), validFor: always }))
         : toTrustMaterial(root);
     const keyed = "keyPem" in signer;
-    const verifier = new Verifier(material, { tlogThreshold, ctlogThreshold: keyed ? 0 : 1, timestampThreshold: keyed ? 0 : 1 });
-    verifier.verify(entity, keyed ? undefined : { subjectAlternativeName: signer.identity, extensions: { issuer: signer.issuer } });
+    const verifier = new Verifier(material, {
+      tlogThreshold,
+      ctlogThreshold: keyed ? 0 : 1,
+      timestampThreshold: keyed ? 0 : 1,
+    });
+    verifier.verify(
+      entity,
+      keyed ? undefined : { subjectAlternativeName: signer.identity, extensions: { issuer: signer.issuer } },
+    );
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -240,7 +240,9 @@ describe("an artifact", () => {
     const sandbox = makeSandbox();
     const statement = { ...statementAbout(), subject: [{ digest: { sha1: "00" } }] };
     for (const artifact of [HELLO, chunksOf(HELLO, 1), { digests: [digest("sha256", HELLO)] } as const]) {
-      expect(await outcomeOf(verifyIn(sandbox, bundleFrom(sandbox, { statement }), { artifact }))).toBe("SUBJECT_MISMATCH");
+      expect(await outcomeOf(verifyIn(sandbox, bundleFrom(sandbox, { statement }), { artifact }))).toBe(
+        "SUBJECT_MISMATCH",
+      );
     }
   });
 });

@@ -23,14 +23,25 @@ export const bundleInspect: Command = {
   minOperands: 1,
   maxOperands: 1,
   environment: false,
-  flags: [{ name: "output", short: "o", kind: "string", value: "FORMAT", default: "text", choices: ["json", "text"], description: "json or text" }],
+  flags: [
+    {
+      name: "output",
+      short: "o",
+      kind: "string",
+      value: "FORMAT",
+      default: "text",
+      choices: ["json", "text"],
+      description: "json or text",
+    },
+  ],
   examples: ["cosign-ts bundle inspect app.sigstore.json", "cosign-ts bundle inspect --output json app.sigstore.json"],
   async run([path = ""], flags, context) {
     const format = flags.choice("output", ["json", "text"]);
     const bytes = await readInputFile(path, MAX_BUNDLE_BYTES, "bundle");
     const trees = (await naming(path, () => parseAll(bytes))).map(describeBundle);
     notice(context, "Nothing here is verified: it is what the bundle claims.");
-    for (const tree of trees) context.stdout.write(format === "json" ? `${printableJson(treeToJson(tree))}\n` : `${renderTree(tree)}\n`);
+    for (const tree of trees)
+      context.stdout.write(format === "json" ? `${printableJson(treeToJson(tree))}\n` : `${renderTree(tree)}\n`);
     return 0;
   },
   refuse: printRefusal,

@@ -18,10 +18,14 @@ export const completion: Command = {
   maxOperands: 1,
   environment: false,
   flags: [],
-  examples: ["source <(cosign-ts completion bash)", "cosign-ts completion fish > ~/.config/fish/completions/cosign-ts.fish"],
+  examples: [
+    "source <(cosign-ts completion bash)",
+    "cosign-ts completion fish > ~/.config/fish/completions/cosign-ts.fish",
+  ],
   async run([name], _flags, { stdout }) {
     const shell = SHELLS.find((known) => known === name);
-    if (shell === undefined) throw usage(`no completion for the shell ${JSON.stringify(name)}`, { expected: SHELLS.join(" or ") });
+    if (shell === undefined)
+      throw usage(`no completion for the shell ${JSON.stringify(name)}`, { expected: SHELLS.join(" or ") });
     const commands = COMMANDS.map(async ({ name, summary, load }): Promise<CompletedCommand> => {
       const { flags } = await load();
       const shown = [...flags, ...GLOBAL_FLAGS].filter(({ deprecated }) => deprecated === undefined);

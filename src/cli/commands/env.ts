@@ -14,14 +14,26 @@ interface Variable {
 }
 
 const VARIABLES: readonly Variable[] = [
-  { name: "HOME", description: "holds the folder .sigstore/root, in which TUF metadata is cached", expects: "path of a folder" },
+  {
+    name: "HOME",
+    description: "holds the folder .sigstore/root, in which TUF metadata is cached",
+    expects: "path of a folder",
+  },
   { name: "HTTPS_PROXY", description: "is the proxy for requests; in lower case too", expects: "URL" },
   { name: "HTTP_PROXY", description: "is the proxy for unencrypted requests; in lower case too", expects: "URL" },
   { name: "NO_COLOR", description: "keeps colours off the terminal", expects: "any text" },
-  { name: "NO_PROXY", description: "names hosts that are reached without a proxy; in lower case too", expects: "list of hosts" },
+  {
+    name: "NO_PROXY",
+    description: "names hosts that are reached without a proxy; in lower case too",
+    expects: "list of hosts",
+  },
   { name: "TUF_MIRROR", description: "is the TUF repository to take trust from", expects: "URL" },
   { name: "TUF_ROOT", description: "is the folder in which TUF metadata is cached", expects: "path of a folder" },
-  { name: "TUF_ROOT_JSON", description: "is the TUF root to begin trust in TUF_MIRROR with", expects: "path of a file" },
+  {
+    name: "TUF_ROOT_JSON",
+    description: "is the TUF root to begin trust in TUF_MIRROR with",
+    expects: "path of a file",
+  },
 ];
 
 const SECRET = /TOKEN|PASSWORD|PASSPHRASE|SECRET|(^|_)PIN$|PRIVATE|CREDENTIAL/;
@@ -29,7 +41,8 @@ const SECRET = /TOKEN|PASSWORD|PASSPHRASE|SECRET|(^|_)PIN$|PRIVATE|CREDENTIAL/;
 /** Lists the registered variables, then every other COSIGN_, SIGSTORE_ or TUF_ variable that is set. */
 export const env: Command = {
   name: "env",
-  summary: "Show the environment variables that are read. A flag --foo-bar of a command that verifies is also read from COSIGN_FOO_BAR.",
+  summary:
+    "Show the environment variables that are read. A flag --foo-bar of a command that verifies is also read from COSIGN_FOO_BAR.",
   operands: "",
   minOperands: 0,
   maxOperands: 0,
@@ -42,13 +55,16 @@ export const env: Command = {
   run(_operands, flags, { environment, stdout }) {
     const describe = flags.boolean("show-descriptions", true);
     const reveal = flags.boolean("show-sensitive-values");
-    const show = (name: string): string => `${name}=${sanitize(reveal ? (environment[name] ?? "") : mask(name, environment[name] ?? ""))}\n`;
+    const show = (name: string): string =>
+      `${name}=${sanitize(reveal ? (environment[name] ?? "") : mask(name, environment[name] ?? ""))}\n`;
     for (const { name, description, expects } of VARIABLES) {
       if (describe) stdout.write(`# ${name} ${description}\n# Expects: ${expects}\n`);
       stdout.write(show(name));
     }
     const registered = new Set(VARIABLES.map(({ name }) => name));
-    const others = Object.keys(environment).filter((name) => /^((COSIGN|SIGSTORE|TUF)_.*|(https?|no)_proxy)$/.test(name) && !registered.has(name));
+    const others = Object.keys(environment).filter(
+      (name) => /^((COSIGN|SIGSTORE|TUF)_.*|(https?|no)_proxy)$/.test(name) && !registered.has(name),
+    );
     for (const name of others.toSorted()) stdout.write(show(name));
     return Promise.resolve(0);
   },

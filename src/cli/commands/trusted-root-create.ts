@@ -32,11 +32,25 @@ export const trustedRootCreate: Command = {
     { name: "fulcio", kind: "strings", value: "SPEC", description: `certificate authority: ${AUTHORITY}` },
     { name: "ctfe", kind: "strings", value: "SPEC", description: `certificate transparency log: ${LOG}` },
     { name: "tsa", kind: "strings", value: "SPEC", description: `timestamp authority: ${AUTHORITY}` },
-    { name: "rekor", kind: "strings", value: "SPEC", description: `transparency log, with the origin of its checkpoints for Rekor v2: ${LOG}` },
+    {
+      name: "rekor",
+      kind: "strings",
+      value: "SPEC",
+      description: `transparency log, with the origin of its checkpoints for Rekor v2: ${LOG}`,
+    },
     { name: "with-default-services", kind: "boolean", description: "add the services of the public-good instance" },
-    ...SERVICES.map((service) => ({ name: `no-default-${service}`, kind: "boolean" as const, description: `without the public-good ${service}` })),
+    ...SERVICES.map((service) => ({
+      name: `no-default-${service}`,
+      kind: "boolean" as const,
+      description: `without the public-good ${service}`,
+    })),
     { name: "offline", kind: "boolean", description: "take the default services from the cache or this package" },
-    { name: "out", kind: "string", value: "FILE", description: "write to a file in place of standard output; if that fails, the file stays as it was" },
+    {
+      name: "out",
+      kind: "string",
+      value: "FILE",
+      description: "write to a file in place of standard output; if that fails, the file stays as it was",
+    },
     ...DEPRECATED_SERVICE_FLAGS,
   ],
   examples: [
@@ -67,7 +81,9 @@ async function readServices(flags: Flags, context: Context): Promise<Services> {
   ];
   const [fulcio, ctfe, tsa, rekor] = SERVICES.map(specs);
   if ([fulcio, ctfe, tsa, rekor].every((one) => one?.length === 0) && !flags.boolean("with-default-services")) {
-    throw usage("a trusted root without any service trusts nobody", { remedy: "give --fulcio, --ctfe, --tsa, --rekor or --with-default-services" });
+    throw usage("a trusted root without any service trusts nobody", {
+      remedy: "give --fulcio, --ctfe, --tsa, --rekor or --with-default-services",
+    });
   }
   if (ctfe?.some((spec) => spec["origin"] !== undefined) === true) {
     warn(context, "origin= has no effect for --ctfe: a certificate transparency log is known by the hash of its key");
@@ -84,11 +100,19 @@ async function loadDefaults(flags: Flags, context: Context): Promise<Services> {
   const without = (service: (typeof SERVICES)[number]): boolean => flags.boolean(`no-default-${service}`);
   if (!flags.boolean("with-default-services")) {
     const unused = SERVICES.find(without);
-    if (unused !== undefined) throw usage(`--no-default-${unused} needs --with-default-services`, { remedy: "leave it out, or give both" });
+    if (unused !== undefined)
+      throw usage(`--no-default-${unused} needs --with-default-services`, { remedy: "leave it out, or give both" });
     return { tlogs: [], ctlogs: [], certificateAuthorities: [], timestampAuthorities: [] };
   }
   const { environment, fetch, signal } = context;
-  const { trustedRoot, notices } = await loadTrust({ instance: "production", offline: flags.boolean("offline"), environment, fetch, now: context.now(), signal });
+  const { trustedRoot, notices } = await loadTrust({
+    instance: "production",
+    offline: flags.boolean("offline"),
+    environment,
+    fetch,
+    now: context.now(),
+    signal,
+  });
   for (const text of notices) warn(context, text);
   return {
     tlogs: without("rekor") ? [] : trustedRoot.tlogs,
@@ -99,9 +123,15 @@ async function loadDefaults(flags: Flags, context: Context): Promise<Services> {
 }
 
 /** As in cosign, a log that is described takes the place of the default one with the same id. */
-function replaceLogs(defaults: readonly TransparencyLogInstance[], own: readonly TransparencyLogInstance[]): readonly TransparencyLogInstance[] {
+function replaceLogs(
+  defaults: readonly TransparencyLogInstance[],
+  own: readonly TransparencyLogInstance[],
+): readonly TransparencyLogInstance[] {
   const byId = new Map(own.map((log) => [encodeHex(log.logId), log]));
-  if (byId.size < own.length) throw usage("one and the same log is described twice", { remedy: "describe it once, with the time that spans both" });
+  if (byId.size < own.length)
+    throw usage("one and the same log is described twice", {
+      remedy: "describe it once, with the time that spans both",
+    });
   return [...defaults.filter(({ logId }) => !byId.has(encodeHex(logId))), ...own];
 }
 

@@ -15,7 +15,8 @@ import { VERIFICATION_FLAGS } from "../verification-flags.ts";
 /** Verifies that a signed statement of a given predicate type is about a file. */
 export const verifyBlobAttestation: Command = {
   name: "verify-blob-attestation",
-  summary: "Verify an attestation about a file: the signature, that the file is among its subjects, and its predicate type.",
+  summary:
+    "Verify an attestation about a file: the signature, that the file is among its subjects, and its predicate type.",
   operands: "[FILE | - | URL | sha256:HEX]",
   minOperands: 0,
   maxOperands: 1,
@@ -30,8 +31,19 @@ export const verifyBlobAttestation: Command = {
       description: `the predicate type: ${Object.keys(PREDICATE_TYPES).join(", ")}, or a URI`,
     },
     { name: "digest", kind: "string", value: "HEX", description: "the digest of the file, in place of the file" },
-    { name: "digestAlg", kind: "string", value: "NAME", choices: ["sha256", "sha384", "sha512"], description: "the algorithm of --digest: sha256, sha384 or sha512" },
-    { name: "check-claims", kind: "boolean", default: "true", description: "compare the file with the subjects; false is unsafe" },
+    {
+      name: "digestAlg",
+      kind: "string",
+      value: "NAME",
+      choices: ["sha256", "sha384", "sha512"],
+      description: "the algorithm of --digest: sha256, sha384 or sha512",
+    },
+    {
+      name: "check-claims",
+      kind: "boolean",
+      default: "true",
+      description: "compare the file with the subjects; false is unsafe",
+    },
   ],
   examples: [
     "cosign-ts verify-blob-attestation --bundle app.att.sigstore.json --type slsaprovenance1 --certificate-identity alice@example.com --certificate-oidc-issuer https://accounts.example.com app",
@@ -46,7 +58,11 @@ export const verifyBlobAttestation: Command = {
 };
 
 /** Says what the subjects are compared with, where it is not what the operand names. */
-function chooseArtifact(operand: string | undefined, flags: Flags, context: Context): (() => Promise<OpenArtifact>) | undefined {
+function chooseArtifact(
+  operand: string | undefined,
+  flags: Flags,
+  context: Context,
+): (() => Promise<OpenArtifact>) | undefined {
   const digest = flags.string("digest");
   const algorithm = flags.choice("digestAlg", ["sha256", "sha384", "sha512"]);
   const end = (): void => undefined;
@@ -59,7 +75,9 @@ function chooseArtifact(operand: string | undefined, flags: Flags, context: Cont
     return undefined;
   }
   if (digest === undefined || algorithm === undefined) {
-    throw usage("must provide path to blob or digest and digestAlg", { remedy: "give the file, or both --digest and --digestAlg" });
+    throw usage("must provide path to blob or digest and digestAlg", {
+      remedy: "give the file, or both --digest and --digestAlg",
+    });
   }
   const given = readDigest(digest, algorithm);
   return () => Promise.resolve({ artifact: { digests: [given] }, end });

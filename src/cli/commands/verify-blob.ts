@@ -13,7 +13,8 @@ import { VERIFICATION_FLAGS } from "../verification-flags.ts";
 /** Verifies a file, standard input, a URL or a digest against a Sigstore bundle. */
 export const verifyBlob: Command = {
   name: "verify-blob",
-  summary: "Verify a file against a Sigstore bundle. The result goes to standard error, or with --output to standard output.",
+  summary:
+    "Verify a file against a Sigstore bundle. The result goes to standard error, or with --output to standard output.",
   operands: "FILE | - | URL | sha256:HEX",
   minOperands: 1,
   maxOperands: 1,
@@ -26,10 +27,18 @@ export const verifyBlob: Command = {
     "cosign-ts verify-blob --bundle app.sigstore.json --key cosign.pub --trusted-root trusted_root.json - < app",
   ],
   async run([operand], flags, context) {
-    if (!["key", "sk", "certificate", "bundle", "certificate-identity", "certificate-identity-regexp"].some((name) => flags.has(name))) {
-      throw usage("provide a key with --key or --sk, a certificate to verify against with --certificate, or a bundle with --bundle", {
-        remedy: "give the bundle, and whom you expect to have signed: --certificate-identity and --certificate-oidc-issuer, or --key",
-      });
+    if (
+      !["key", "sk", "certificate", "bundle", "certificate-identity", "certificate-identity-regexp"].some((name) =>
+        flags.has(name),
+      )
+    ) {
+      throw usage(
+        "provide a key with --key or --sk, a certificate to verify against with --certificate, or a bundle with --bundle",
+        {
+          remedy:
+            "give the bundle, and whom you expect to have signed: --certificate-identity and --certificate-oidc-issuer, or --key",
+        },
+      );
     }
     return await runVerification({ operand, what: "blob" }, flags, context);
   },

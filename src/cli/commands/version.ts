@@ -24,7 +24,10 @@ export const version: Command = {
       platform: `${process.platform}/${process.arch}`,
     };
     if (flags.boolean("json")) context.stdout.write(`${JSON.stringify(facts)}\n`);
-    else context.stdout.write(`cosign-ts ${facts.version}\n${facts.runtime}, OpenSSL ${facts.openssl}, ${facts.platform}\n`);
+    else
+      context.stdout.write(
+        `cosign-ts ${facts.version}\n${facts.runtime}, OpenSSL ${facts.openssl}, ${facts.platform}\n`,
+      );
     return Promise.resolve(0);
   },
 };
