@@ -53,12 +53,14 @@ export function parseArguments(
     values.set(flag.name, { values: flag.kind === "strings" ? [...before, value] : [value], setBy: `--${flag.name}` });
   }
 
-  for (const { name, default: fallback } of known) {
+  for (const { name, default: fallback, deprecated } of known) {
     if (values.has(name)) continue;
     const fromEnvironment = environment[environmentName(name)] ?? "";
-    if (fromEnvironment !== "")
-      values.set(name, { values: [fromEnvironment], setBy: `${environmentName(name)} in the environment` });
-    else if (fallback !== undefined) values.set(name, { values: [fallback], setBy: `--${name}` });
+    if (fromEnvironment !== "") {
+      const setBy = `${environmentName(name)} in the environment`;
+      if (deprecated !== undefined) warnings.push(`${setBy} sets a flag that has been deprecated, ${deprecated}`);
+      values.set(name, { values: [fromEnvironment], setBy });
+    } else if (fallback !== undefined) values.set(name, { values: [fallback], setBy: `--${name}` });
   }
 
   const flags = new Flags(values);
@@ -71,7 +73,7 @@ export function parseArguments(
 }
 
 /** Names the environment variable of a flag. */
-export function environmentName(flag: string): string {
+function environmentName(flag: string): string {
   return `COSIGN_${flag.toUpperCase().replaceAll("-", "_")}`;
 }
 

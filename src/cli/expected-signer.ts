@@ -110,7 +110,7 @@ function readKeyWindow(flags: Flags): TimeRange | undefined {
   if (start !== undefined && end !== undefined && end < start) {
     throw usage("--key-valid-until is before --key-valid-from", { remedy: "exchange them" });
   }
-  return { start: start ?? new Date(-8_640_000_000_000_000), ...(end === undefined ? {} : { end }) };
+  return { start: start ?? new Date(0), ...(end === undefined ? {} : { end }) };
 }
 
 function given(names: readonly string[], flags: Flags): readonly string[] {

@@ -5,6 +5,7 @@
  */
 
 import { SigstoreError } from "../errors.ts";
+import { offlineFetch } from "../http/fetch.ts";
 import { redactUrl, type Fetch } from "../http/request.ts";
 import { parseArguments } from "./arguments.ts";
 import { colour, trace, warn, type Command, type Context, type Sink } from "./context.ts";
@@ -178,11 +179,12 @@ async function runCommand(
       return sink.isTerminal;
     },
   });
-  const outer = withFields(context, { signal, verbose, ...(file === undefined ? {} : { stdout: file }) });
+  const fetch = flags.boolean("offline") ? offlineFetch : context.fetch; // for keys and artifacts too, not for trust alone
+  const outer = withFields(context, { signal, fetch, verbose, ...(file === undefined ? {} : { stdout: file }) });
   const inner = withFields(outer, {
     stdout: unlessOver(outer.stdout),
     stderr: unlessOver(outer.stderr),
-    ...(verbose ? { fetch: traced(context.fetch, outer) } : {}),
+    ...(verbose ? { fetch: traced(fetch, outer) } : {}),
   });
   try {
     checkOperands(command, operands);

@@ -94,7 +94,7 @@ export const VERIFICATION_FLAGS: readonly Flag[] = [
   {
     name: "offline",
     kind: "boolean",
-    description: "open no socket for trust: use what is cached or embedded, even if expired",
+    description: "open no socket: use trust that is cached or embedded, even if expired",
   },
   { name: "use-signed-timestamps", kind: "boolean", description: "require an RFC 3161 timestamp" },
   { name: "tlog-threshold", kind: "number", description: "transparency logs that must vouch (default 1)" },

@@ -43,7 +43,7 @@ function isAnchored(source: string): boolean {
   // `(?i)` and the like before `^` change nothing; `(?m)` does.
   const start = /^(?:\(\?[isU]+\))*(?:\^|\\A)/.exec(source)?.[0];
   const end = /(?:\$|\\z)$/.exec(source)?.[0];
-  if (start === undefined || end === undefined || start.length + end.length > source.length) return false;
+  if (start === undefined || end === undefined) return false;
   const middle = source.slice(start.length, source.length - end.length);
   if (/^(?:\(\?[a-zA-Z-]+\))*[*+?{]/.test(middle)) return false; // `^*` need not be there, and flags do not come between both
   let depth = 0;
@@ -66,7 +66,7 @@ function isAnchored(source: string): boolean {
       return false;
     }
   }
-  return depth === 0;
+  return depth === 0; // otherwise this reading is not the compiler's
 }
 
 function endOfClass(text: string, open: number): number | undefined {

@@ -147,7 +147,9 @@ function describeEntry(entry: TransparencyLogEntry): Claim {
   return claim("log entry", `${kindVersion.kind} ${kindVersion.version}`, [
     claim("log index", `${entry.logIndex}`),
     claim("log id", encodeHex(entry.logId)),
-    ...(entry.integratedTime === 0n ? [] : [claim("integrated time", formatSeconds(entry.integratedTime))]),
+    ...(entry.integratedTime === 0n
+      ? []
+      : [claim("integrated time", new Date(Number(entry.integratedTime) * 1000).toISOString())]),
     claim("inclusion promise", promise === undefined ? "none" : `${promise.length} bytes`),
     readable("body", () => [
       claim("kind", parseEntryBody(entry).kind),
@@ -182,12 +184,6 @@ function describeCheckpoint(envelope: string): readonly Claim[] {
       .map((line) => claim("extension", line)),
     ...note.signatures.map(({ name, keyId }) => claim("signature", `${name} (key id ${encodeHex(keyId)})`)),
   ];
-}
-
-/** A number of seconds may be beyond every calendar. */
-function formatSeconds(seconds: bigint): string {
-  const time = new Date(Number(seconds) * 1000);
-  return Number.isNaN(time.getTime()) ? `${seconds} seconds after 1970` : time.toISOString();
 }
 
 function describeTimestamp(der: Uint8Array): Claim {

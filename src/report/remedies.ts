@@ -22,15 +22,11 @@ const REPOSITORY =
 /** Complete by its type: a new code does not compile without a remedy. */
 const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   // Bytes that are not what they claim to be.
-  BASE64_MALFORMED: FETCH_AGAIN,
-  HEX_MALFORMED: FETCH_AGAIN,
-  UTF8_MALFORMED: FETCH_AGAIN,
   PEM_MALFORMED: "check that the file is the right one, in PEM: -----BEGIN …-----",
   JSON_MALFORMED: "check that the file is the right one, and complete",
   JSON_DUPLICATE_KEY: "no tool writes such a file: fetch it again, and distrust its source if this stays",
   DER_MALFORMED: FETCH_AGAIN,
   PUBLIC_KEY_MALFORMED: "give a public key in PEM: -----BEGIN PUBLIC KEY-----",
-  SIGNATURE_MALFORMED: FETCH_AGAIN,
   CERTIFICATE_MALFORMED: FETCH_AGAIN,
   SCT_MALFORMED: "give the log's answer to add-chain as it came, in JSON",
   ENVELOPE_MALFORMED: FETCH_AGAIN,
@@ -102,7 +98,6 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
 
   // Nobody to trust.
   SIGNING_CONFIG_UNUSABLE: "refresh the signing config, or name the service yourself",
-  TRUSTED_ROOT_UNUSABLE: "refresh the trusted root, or give another",
   TUF_CACHE_EXPIRED: "work online once, or give a trusted root file",
   TUF_METADATA_EXPIRED: "check the clock; if it is right, the repository or a mirror serves old metadata",
   TUF_METADATA_INVALID: REPOSITORY,

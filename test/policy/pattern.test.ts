@@ -88,7 +88,7 @@ describe("compilePattern (RE2 syntax, as Go reads it)", () => {
 
   test("never calls a pattern anchored that matches a value with something before or after (property)", () => {
     const atom = fc.constantFrom(
-      ..."ab.^$|()[]*+?{}\\",
+      ..."ab.^$|()[]*+?{}\\".split(""),
       "[^a]",
       "[a|b]",
       "(?:",
@@ -106,7 +106,7 @@ describe("compilePattern (RE2 syntax, as Go reads it)", () => {
       body.map((text) => `^${text}$`),
       body.map((text) => `(?i)^${text}\\z`),
     );
-    const value = fc.string({ unit: fc.constantFrom(..."ab$^|\nAB{}"), maxLength: 6 });
+    const value = fc.string({ unit: fc.constantFrom(..."ab$^|\nAB{}".split("")), maxLength: 6 });
     fc.assert(
       fc.property(pattern, fc.array(value, { minLength: 10, maxLength: 10 }), (source, texts) => {
         const compiled = tryCompile(source);
@@ -171,8 +171,7 @@ describe("compilePattern (RE2 syntax, as Go reads it)", () => {
     String.raw`\8`,
     "(".repeat(100_000),
   ])("refuses %.20s, with the reason", (pattern) => {
-    expect(() => compilePattern(pattern)).toThrow(
-      expect.objectContaining({ code: "USAGE_INVALID", message: expect.stringMatching(/is not RE2 syntax: ./) }),
-    );
+    expect(() => compilePattern(pattern)).toThrow(/is not RE2 syntax: ./);
+    expect(tryCompile(pattern)).toBeUndefined();
   });
 });
