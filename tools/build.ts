@@ -5,7 +5,16 @@
  * The entry points are those of `exports` in package.json: `./dist/verify/index.js` is made from `src/verify/index.ts`.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import process from "node:process";
 import { build, type BuildOptions, type OutputOptions } from "rolldown";
@@ -19,6 +28,8 @@ interface Manifest {
 
 const PROJECT = resolve(import.meta.dirname, "..");
 const DIST = join(PROJECT, "dist");
+/** Where it is built: what is in `dist` stays until all is done, and is replaced at once. As deep as `dist`, for the paths in source maps. */
+const PARTIAL = join(PROJECT, "dist.partial");
 const manifest = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8")) as Manifest;
 
 /** Entry points by their path below `dist`, without `.js`. */
@@ -56,7 +67,7 @@ await build({
   platform: "neutral",
   output: {
     ...output,
-    dir: DIST,
+    dir: PARTIAL,
     chunkFileNames: "chunks/[name]-[hash].js",
     codeSplitting: chunks(
       [{ name: "verify", of: [join(PROJECT, "src", "verify", "index.ts")] }],
@@ -70,18 +81,21 @@ await build({
   platform: "node",
   output: {
     ...output,
-    dir: join(DIST, "cli"),
+    dir: join(PARTIAL, "cli"),
     chunkFileNames: "[name]-[hash].js",
     codeSplitting: chunks(
       [
-        { name: "program", of: [join(CLI, "program.ts")] },
-        { name: "verification", of: [join(CLI, "verification.ts")] },
+        { name: "program", of: [join(CLI, "process.ts")] },
+        // The verifying commands share all but a few lines.
+        { name: "verification", of: commands.filter((command) => command.includes("verify-blob")) },
       ],
-      [join(CLI, "main.ts"), ...commands],
+      [join(CLI, "main.ts"), ...commands.filter((command) => !command.includes("verify-blob"))],
     ),
   },
 });
-chmodSync(join(DIST, "cli", "main.js"), 0o755);
+chmodSync(join(PARTIAL, "cli", "main.js"), 0o755);
+rmSync(DIST, { recursive: true, force: true });
+renameSync(PARTIAL, DIST);
 
 /**
  * Puts what these files import into one chunk each, since every file that is loaded costs about a millisecond. What is imported only
@@ -122,20 +136,22 @@ function chunks(
 
 /** Writes the `.d.ts` files that the entry points need; nothing is left of a failed build. */
 function emitDeclarations(): void {
-  rmSync(DIST, { recursive: true, force: true });
-  mkdirSync(DIST);
+  rmSync(PARTIAL, { recursive: true, force: true });
+  mkdirSync(PARTIAL);
   const tsc = join(PROJECT, "node_modules", "typescript", "bin", "tsc");
   try {
-    execFileSync(process.execPath, [tsc, "-p", join(PROJECT, "tsconfig.build.json")], { stdio: "inherit" });
+    execFileSync(process.execPath, [tsc, "-p", join(PROJECT, "tsconfig.build.json"), "--outDir", PARTIAL], {
+      stdio: "inherit",
+    });
   } catch {
-    rmSync(DIST, { recursive: true, force: true });
+    rmSync(PARTIAL, { recursive: true, force: true });
     console.error("cannot build: the types are wrong, see above");
     process.exit(1);
   }
-  for (const name of readdirSync(DIST, { recursive: true, encoding: "utf8" })) {
+  for (const name of readdirSync(PARTIAL, { recursive: true, encoding: "utf8" })) {
     if (!name.endsWith(".d.ts")) continue;
     // TypeScript rewrites ./a.ts to ./a.js in the code that it emits, but not in declarations.
-    const file = join(DIST, name.split(sep).join("/"));
+    const file = join(PARTIAL, name.split(sep).join("/"));
     writeFileSync(file, readFileSync(file, "utf8").replace(/((?:from |import\()")(\.{1,2}\/[^"]+)\.ts"/g, '$1$2.js"'));
   }
 }

@@ -29,7 +29,7 @@ interface Lock {
 }
 
 const manifest = readJson(join(projectDir, "package.json")) as Manifest;
-const subpaths = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json");
+const subpaths = Object.keys(manifest.exports).filter((subpath) => !subpath.endsWith(".json"));
 const specifiers = subpaths.map((subpath) => posix.join("cosign-ts", subpath));
 
 let home = ""; // a stranger's project
@@ -55,9 +55,16 @@ describe("the packed package", () => {
       statSync(join(installed, name)).isFile(),
     );
     expect(files).toEqual(
-      expect.arrayContaining(["LICENSE", "README.md", "CHANGELOG.md", "package.json", "dist/cli/main.js"]),
+      expect.arrayContaining([
+        "LICENSE",
+        "README.md",
+        "CHANGELOG.md",
+        "package.json",
+        "schema/result.schema.json",
+        "dist/cli/main.js",
+      ]),
     );
-    expect(files.filter((name) => !name.startsWith("dist/"))).toHaveLength(4);
+    expect(files.filter((name) => !name.startsWith("dist/"))).toHaveLength(5);
     expect(files.filter((name) => !/\.(?:js|js\.map|d\.ts)$/.test(name) && name.startsWith("dist/"))).toEqual([]);
     const bytes = files.reduce((sum, name) => sum + statSync(join(installed, name)).size, 0);
     expect(bytes).toBeLessThan(4_000_000);
