@@ -6,15 +6,11 @@
 
 /** Says that bytes are not what they claim to be. */
 export type FormatErrorCode =
-  | "BASE64_MALFORMED"
-  | "HEX_MALFORMED"
-  | "UTF8_MALFORMED"
   | "PEM_MALFORMED"
   | "JSON_MALFORMED"
   | "JSON_DUPLICATE_KEY"
   | "DER_MALFORMED"
   | "PUBLIC_KEY_MALFORMED"
-  | "SIGNATURE_MALFORMED"
   | "CERTIFICATE_MALFORMED"
   | "SCT_MALFORMED"
   | "ENVELOPE_MALFORMED"
@@ -86,7 +82,6 @@ export type PolicyErrorCode =
 /** Says that it is not known whom to trust. */
 export type TrustErrorCode =
   | "SIGNING_CONFIG_UNUSABLE"
-  | "TRUSTED_ROOT_UNUSABLE"
   | "TUF_CACHE_EXPIRED"
   | "TUF_METADATA_EXPIRED"
   | "TUF_METADATA_INVALID"
@@ -100,11 +95,7 @@ export type TrustErrorCode =
 
 /** Says that the other side did not answer as it should. */
 export type ServiceErrorCode =
-  | "HTTP_REQUEST_FAILED"
-  | "HTTP_RESPONSE_TOO_LARGE"
-  | "HTTP_STATUS_UNEXPECTED"
-  | "HTTP_TIMEOUT"
-  | "OFFLINE";
+  "HTTP_REQUEST_FAILED" | "HTTP_RESPONSE_TOO_LARGE" | "HTTP_STATUS_UNEXPECTED" | "HTTP_TIMEOUT" | "OFFLINE";
 
 /** Says that the caller gave something that cannot be used. */
 export type InputErrorCode =

@@ -317,7 +317,7 @@ async function findPaths(
   }
 }
 
-/** trusted_root.proto, `valid_for`: closed at both ends. */
+/** sigstore_trustroot.proto, `valid_for`: closed at both ends. */
 function verifyWithinValidity({ uri, validFor: { start, end } }: TimestampAuthority, time: Date): void {
   const at = time.getTime();
   if (start.getTime() <= at && (end === undefined || at <= end.getTime())) return;

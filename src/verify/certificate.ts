@@ -70,7 +70,7 @@ export async function proveCertificate(
  * Chooses the path that was valid at every given time, both by its certificates and by the authority's own window.
  *
  * @throws {@link VerificationError} `CERTIFICATE_NOT_VALID_AT_TIME`.
- * @see Sigstore client specification §4.3; trusted_root.proto, `valid_for`
+ * @see Sigstore client specification §4.3; sigstore_trustroot.proto, `valid_for`
  */
 export function choosePathValidAt(
   { paths }: ProvenCertificate,

@@ -184,7 +184,7 @@ async function proveInclusion(
     return undefined;
   }
   if (generation === 1 && options.bundleVersion === "0.1" && entry.inclusionPromise === undefined) {
-    // bundle.proto: "may contain an inclusion promise and not an inclusion proof"; the promise is required in v0.1.
+    // sigstore_bundle.proto: "may contain an inclusion promise and not an inclusion proof"; the promise is required in v0.1.
     throw new VerificationError(
       "TLOG_INCLUSION_PROMISE_MISSING",
       "log entry of a v0.1 bundle has no inclusion promise",
@@ -296,7 +296,7 @@ async function verifyWitnesses(
  *
  * @returns whether there was any time to check it at.
  * @throws {@link VerificationError} `TLOG_KEY_NOT_VALID_AT_TIME`.
- * @see trusted_root.proto, `valid_for`
+ * @see sigstore_trustroot.proto, `valid_for`
  */
 export function verifyLogKeyValidity(logged: LoggedEntry, timestamps: readonly VerifiedTimestamp[]): boolean {
   const { integratedTime } = logged.verified;

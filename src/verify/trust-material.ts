@@ -29,7 +29,7 @@ export interface TrustMaterial {
 /**
  * Checks the certificate chains of a trusted root. An entry that does not hold is set aside and takes nothing else down.
  *
- * @see trusted_root.proto, `CertificateAuthority`
+ * @see sigstore_trustroot.proto, `CertificateAuthority`
  */
 export async function prepareTrust(root: TrustedRoot, crypto: CryptoProvider): Promise<TrustMaterial> {
   const setAside: SetAside[] = root.unusable.map(({ path, reason }) => ({ what: "trusted-root-entry", path, reason }));

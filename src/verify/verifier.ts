@@ -225,7 +225,7 @@ class Verification {
     this.#checks.check(
       "input",
       "bundle.version",
-      "bundle.proto, media_type",
+      "sigstore_bundle.proto, media_type",
       () => {
         if (minimumBundleVersion !== undefined && version < minimumBundleVersion) {
           throw new VerificationError(
@@ -368,7 +368,7 @@ class Verification {
             "TIMESTAMP_THRESHOLD_NOT_MET",
             "too few authorities vouch for a time of signing",
             {
-              expected: `${required} signed times`,
+              expected: required === 1 ? "a signed time" : `${required} signed times`,
               found: describeCount(operators),
               remedy:
                 "a certificate needs a timestamp, or the inclusion promise of a Rekor v1 log, from an authority of the trusted root",
@@ -382,7 +382,7 @@ class Verification {
       this.#unproven.push({ what: "time", reason: "no authority of the trusted root vouches for a time" });
   }
 
-  /** trusted_root.proto, `valid_for` of the logs. */
+  /** sigstore_trustroot.proto, `valid_for` of the logs. */
   #verifyLogKeys(logged: readonly LoggedEntry[], timestamps: readonly VerifiedTimestamp[]): void {
     for (const entry of logged) {
       const { index, verified } = entry;
@@ -395,7 +395,7 @@ class Verification {
       this.#checks.check(
         "tlog",
         `tlog[${index}].key-validity`,
-        "trusted_root.proto, valid_for",
+        "sigstore_trustroot.proto, valid_for",
         () => {
           const evaluated = verifyLogKeyValidity(entry, timestamps);
           if (evaluated) return true;
@@ -662,7 +662,7 @@ class Verification {
     });
     if (this.#policy.predicateType !== undefined) this.#verifyPredicateType(undefined, this.#policy.predicateType);
     if (artifact === FAILED) return { algorithm: undefined, key: undefined, content: undefined, expected: undefined };
-    const section = "bundle.proto, message_digest";
+    const section = "sigstore_bundle.proto, message_digest";
     if (message.messageDigest === undefined)
       this.#checks.skipped("content", "artifact.digest", section, "the bundle has no message digest");
     else await this.#checks.run("content", "artifact.digest", section, () => verifyMessageDigest(message, artifact));
@@ -731,7 +731,7 @@ class Verification {
     const typed = this.#checks.check(
       "content",
       "envelope.payload-type",
-      "DSSE protocol; bundle.proto, dsse_envelope",
+      "DSSE protocol; sigstore_bundle.proto, dsse_envelope",
       () => {
         if (payloadType === IN_TOTO_PAYLOAD_TYPE) return;
         throw new PolicyError("PAYLOAD_TYPE_MISMATCH", "envelope holds something other than an in-toto statement", {

@@ -18,11 +18,11 @@ import type { Mutation } from "./mutations.ts";
 import { REAL_ROOTS, realBytes, realCase, realPolicy } from "./real.ts";
 
 /** More signature checks than any one-bit change of these bundles can bring about. */
-export const MAX_SIGNATURE_CHECKS = 24;
+const MAX_SIGNATURE_CHECKS = 24;
 /** More digests: an inclusion proof has at most 64 hashes, and there is one entry. */
-export const MAX_DIGESTS = 160;
+const MAX_DIGESTS = 160;
 /** More bytes than parsing, checking and reporting a bundle of 10 kB allocates, by an order of magnitude. */
-export const MAX_ALLOCATED_BYTES = 8 * 1024 * 1024;
+const MAX_ALLOCATED_BYTES = 8 * 1024 * 1024;
 
 /** Is a bundle of `testdata/real` with all that its mutations are judged by. */
 export interface Judge {

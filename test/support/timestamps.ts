@@ -152,7 +152,7 @@ function compare(a: Uint8Array, b: Uint8Array): number {
 }
 
 /** What every authority here stamps unless told otherwise. */
-export const GEN_TIME = "20260102030405Z";
+const GEN_TIME = "20260102030405Z";
 
 export function makeTimestamp(options: TimestampOptions): Uint8Array {
   const { tsa, data, digest = "sha256" } = options;

@@ -97,7 +97,7 @@ function generate(kind: KeyKind): { publicKey: KeyObject; privateKey: KeyObject 
 }
 
 /** Encodes as OLPC canonical JSON, over which metadata is signed. */
-export function canonicalize(value: unknown): string {
+function canonicalize(value: unknown): string {
   if (typeof value === "string") return `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   if (Array.isArray(value)) return `[${value.map((item) => canonicalize(item)).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);

@@ -174,7 +174,7 @@ describe("checksToText", () => {
       /^ok {4}tlog\[0\]\.inclusion-proof +in the tree of size 22 of http:\/\/127\.0\.0\.1:4410 {2}\[rekor-spec/m,
     );
     expect(stderr).toMatch(
-      /^FAIL {2}artifact\.digest +.*ARTIFACT_DIGEST_MISMATCH\) {2}\[bundle\.proto, message_digest\]$/m,
+      /^FAIL {2}artifact\.digest +.*ARTIFACT_DIGEST_MISMATCH\) {2}\[sigstore_bundle\.proto, message_digest\]$/m,
     );
     expect(stderr).toMatch(/^-- {4}key\.validity +\[client-spec §4\.3\]$/m);
   });
