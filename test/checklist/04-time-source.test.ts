@@ -14,7 +14,7 @@ import {
   YEARS_AHEAD,
   type Listing,
 } from "../support/sandbox/authorities.ts";
-import { listRekor } from "../support/sandbox/rekor.ts";
+import { listRekor, makeRekor } from "../support/sandbox/rekor.ts";
 import {
   ARTIFACT,
   bundleFrom,
@@ -192,6 +192,19 @@ describe("checklist 4: time source", () => {
       const entries = [{ log: rekor1, integratedTime: minutes(2) }];
       expect(await outcome({ entries }, tlogs({ start: minutes(1) }))).toBe("accepted");
       expect(await outcome({ entries }, tlogs({ end: minutes(1) }))).toBe("TLOG_KEY_NOT_VALID_AT_TIME");
+    });
+
+    test("is not judged by the integrated time of another entry", async () => {
+      const third = makeRekor(1, "https://rekor3.test");
+      const root = { tlogs: [listRekor(rekor1, { end: minutes(1) }), listRekor(third)] };
+      const entries = [
+        { log: rekor1, promise: false },
+        { log: third, integratedTime: minutes(2) },
+      ];
+      expect(await outcome({ entries }, { root })).toBe("accepted");
+      expect(await outcome({ entries, timestamps: [{ time: minutes(2) }] }, { root })).toBe(
+        "TLOG_KEY_NOT_VALID_AT_TIME",
+      );
     });
 
     test("is judged by every timestamp, where none does", async () => {

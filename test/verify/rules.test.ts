@@ -6,8 +6,10 @@
  */
 
 import { describe, expect, test } from "vitest";
+import { parseBundle, type Bundle } from "../../src/bundle/bundle.ts";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
 import { GITHUB_PROFILE } from "../../src/verify/options.ts";
+import { verify } from "../../src/verify/verifier.ts";
 import type { TransparencyLogEntry } from "../../src/tlog/transparency-log-entry.ts";
 import { makeAuthority, name, OIDS, withoutExtension } from "../support/certificates.ts";
 import { askEverywhere } from "../support/doors.ts";
@@ -38,6 +40,7 @@ import {
   bundleFrom,
   edited,
   makeSandbox,
+  rootOf,
   rootText,
   statementAbout,
   verifyIn,
@@ -260,10 +263,27 @@ describe("2.0.3 checkpoint and log", () => {
       });
       expect(await outcome(named(rekor2.logId))).toBe("accepted");
       expect(await outcome(named(rekor2.logId.subarray(0, 4)))).toBe("accepted");
-      expect(await outcome(named(rekor2.logId.subarray(0, 3)))).not.toBe("accepted");
+      expect(await outcome(named(rekor2.logId.subarray(0, 3)))).toBe("BUNDLE_MALFORMED");
       expect(await outcome(named(flip(rekor2.logId)))).toBe("TLOG_ENTRY_MISMATCH");
       expect(await outcome(named(rekor1.logId))).toBe("TLOG_ENTRY_MISMATCH");
       expect(await outcome(named(sha256("nobody")))).toBe("TLOG_ENTRY_MISMATCH");
+    });
+
+    test("no name at all is no name of the log, in a bundle that was built by hand either", async () => {
+      const parsed = parseBundle(bundleFrom(sandbox, { entries: [{ log: rekor2 }] }).text);
+      const [entry] = parsed.verificationMaterial.tlogEntries;
+      if (entry === undefined) throw new Error("no entry");
+      const named = (length: number): Bundle => ({
+        ...parsed,
+        verificationMaterial: {
+          ...parsed.verificationMaterial,
+          tlogEntries: [{ ...entry, logId: rekor2.logId.subarray(0, length) }],
+        },
+      });
+      const ask = (bundle: Bundle): Promise<string> =>
+        outcomeOf(verify(bundle, ARTIFACT, { ...ALICE_SIGNED, trustedRoot: rootOf(sandbox) }));
+      expect([await ask(named(32)), await ask(named(4))]).toEqual(["accepted", "accepted"]);
+      expect([await ask(named(3)), await ask(named(0))]).toEqual(["TLOG_ENTRY_MISMATCH", "TLOG_ENTRY_MISMATCH"]);
     });
   });
 });
@@ -423,6 +443,17 @@ describe("2.0.5 identified or not", () => {
         { entries: [{ log: makeRekor(2, "https://other.test") }, { log: rekor1 }] },
         "tlog-entry",
         "verificationMaterial.tlogEntries[0]",
+      ],
+      [
+        "a further entry of a kind that is not known",
+        {
+          entries: [
+            { log: rekor1 },
+            { log: stranger.rekor1, entry: (made) => ({ ...made, kindVersion: { kind: "helm", version: "0.0.1" } }) },
+          ],
+        },
+        "tlog-entry",
+        "verificationMaterial.tlogEntries[1]",
       ],
       [
         "a further entry about something else",
