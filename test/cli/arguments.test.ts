@@ -85,7 +85,7 @@ describe("parseArguments (cosign's command line)", () => {
       expect(() => parse(args)).toThrow(
         expect.objectContaining({
           code: "USAGE_INVALID",
-          message: expect.stringContaining("needs a value, and is followed by"),
+          message: expect.stringContaining("needs a value, and is followed by") as string,
         }),
       );
     }
@@ -153,13 +153,13 @@ describe("parseArguments (cosign's command line)", () => {
     ["a number beyond all use", ["--tlog-threshold", "1".repeat(400)], /invalid value/, undefined],
   ])("refuses %s", (_, args, message, remedy) => {
     expect(() => parse(args)).toThrow(
-      expect.objectContaining({ code: "USAGE_INVALID", message: expect.stringMatching(message), remedy }),
+      expect.objectContaining({ code: "USAGE_INVALID", message: expect.stringMatching(message) as string, remedy }),
     );
   });
 
   test("refuses a wrong value of the environment, though nothing would read it", () => {
     expect(() => parse([], { COSIGN_VERBOSE: "maybe" })).toThrow(
-      expect.objectContaining({ code: "USAGE_INVALID", message: expect.stringContaining("COSIGN_VERBOSE") }),
+      expect.objectContaining({ code: "USAGE_INVALID", message: expect.stringContaining("COSIGN_VERBOSE") as string }),
     );
   });
 });
