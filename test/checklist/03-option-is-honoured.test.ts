@@ -500,6 +500,16 @@ describe("checklist 3: option is honoured", () => {
         "an object that only has a test",
         { trustedRoot, identity: { subjectAlternativeName: { test: () => true }, issuer: ISSUER } },
       ],
+      [
+        "a pattern of another kind",
+        {
+          trustedRoot,
+          identity: {
+            subjectAlternativeName: { kind: "glob", description: "*", anchored: true, test: () => true },
+            issuer: ISSUER,
+          },
+        },
+      ],
       ["no key in the list", { trustedRoot, keys: [] }],
       ["a key that is none", { trustedRoot, keys: [{ publicKey: "-----BEGIN PUBLIC KEY-----" }] }],
       ["a list of keys that is none", { trustedRoot, keys: key }],
