@@ -119,7 +119,7 @@ describe("createMemoryCache", () => {
 });
 
 describe("encodeSegment", () => {
-  test.for(["timestamp", "registry.npmjs.org", "trusted_root.json", "signing_config.v0.2.json", "a-b_c.d"])(
+  test.for(["timestamp", "registry.example.org", "trusted_root.json", "signing_config.v0.2.json", "a-b_c.d"])(
     "leaves %s as cosign writes it",
     (name) => {
       expect(encodeSegment(name)).toBe(name);

@@ -16,7 +16,7 @@ const ENVELOPE = "spec.content.envelope";
 const MISMATCH = "TLOG_ENTRY_MISMATCH";
 const MALFORMED = "TLOG_ENTRY_MALFORMED";
 
-/** The key that npm's registry signs publish attestations with, https://registry.npmjs.org/-/npm/v1/keys. */
+/** The key that npm's registry signs publish attestations with, as it publishes it under `-/npm/v1/keys`. */
 const NPM_KEY = `-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE1Olb3zMAFFxXKHiIkQO5cJ3Yhl5i6UPp+IhuteBJbuHcA5UogKo0EWtlWwW6KSaKoTNEYL7JlCQiVnkhBktUgg==
 -----END PUBLIC KEY-----
