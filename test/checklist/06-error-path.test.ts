@@ -186,6 +186,7 @@ describe("checklist 6: error path", () => {
     test.each(["digest", "verify"] as const)("of the crypto provider's %s", async (method) => {
       const broken = { ...crypto, [method]: () => Promise.reject(fault) };
       await expect(verifyIn(sandbox, bundleFrom(sandbox), { options: { crypto: broken } })).rejects.toBe(fault);
+      expect(fault).not.toHaveProperty("report"); // it is no outcome of a check
     });
 
     test("of the deny list", async () => {
