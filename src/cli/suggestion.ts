@@ -6,7 +6,10 @@
 
 /** Finds the word that is most like what was written: two edits away at most, or longer by what is missing. */
 export function nearest(written: string, words: readonly string[]): string | undefined {
-  const near = words.filter((word) => (written.length > 2 && word.includes(written)) || distance(word, written) <= 2);
+  const near = words.filter(
+    (word) =>
+      (written.length > 2 && word.includes(written)) || distance(word, written) <= Math.min(2, written.length - 1),
+  );
   return near.toSorted((a, b) => distance(a, written) - distance(b, written))[0];
 }
 

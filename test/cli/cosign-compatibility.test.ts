@@ -1,4 +1,5 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -21,12 +22,27 @@ async function* stream(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 describe("forms of the command line that cosign takes", () => {
   test.each([
     ["aliases", ["--cert-identity", REAL.identity, "--cert-oidc-issuer", REAL.issuer], ""],
-    ["values behind an equals sign", [`--certificate-identity=${REAL.identity}`, `--certificate-oidc-issuer=${REAL.issuer}`], ""],
-    ["one dash before a long flag", ["-certificate-identity", REAL.identity, "--certificate-oidc-issuer", REAL.issuer], "WARNING: the flag -certificate-identity is read as --certificate-identity\n"],
-    ["booleans with a value", [...IDENTITY, "--offline=false", "--insecure-ignore-sct=false", "--use-signed-timestamps=true"], ""],
+    [
+      "values behind an equals sign",
+      [`--certificate-identity=${REAL.identity}`, `--certificate-oidc-issuer=${REAL.issuer}`],
+      "",
+    ],
+    [
+      "one dash before a long flag",
+      ["-certificate-identity", REAL.identity, "--certificate-oidc-issuer", REAL.issuer],
+      "WARNING: the flag -certificate-identity is read as --certificate-identity\n",
+    ],
+    [
+      "booleans with a value",
+      [...IDENTITY, "--offline=false", "--insecure-ignore-sct=false", "--use-signed-timestamps=true"],
+      "",
+    ],
     ["flags behind the file", [...IDENTITY], ""],
   ])("%s", async (name, flags, warnings) => {
-    const args = name === "flags behind the file" ? ["verify-blob", REAL.artifact, ...TRUST, ...flags] : ["verify-blob", ...TRUST, ...flags, REAL.artifact];
+    const args =
+      name === "flags behind the file"
+        ? ["verify-blob", REAL.artifact, ...TRUST, ...flags]
+        : ["verify-blob", ...TRUST, ...flags, REAL.artifact];
     expect(await runInProcess(args)).toEqual({ ...OK, stderr: `${warnings}Verified OK\n` });
   });
 
@@ -41,15 +57,37 @@ describe("forms of the command line that cosign takes", () => {
   });
 
   test("deprecated flags are accepted with a warning each", async () => {
-    const flags = ["--private-infrastructure=false", "--new-bundle-format", "--max-workers=2", "--experimental-oci11", "--rekor-url", "https://x", "--signature-digest-algorithm", "sha256", "--slot", "signature"];
+    const flags = [
+      "--private-infrastructure=false",
+      "--new-bundle-format",
+      "--max-workers=2",
+      "--experimental-oci11",
+      "--rekor-url",
+      "https://x",
+      "--signature-digest-algorithm",
+      "sha256",
+      "--slot",
+      "signature",
+    ];
     const { status, stderr } = await runInProcess([...KEYLESS, ...flags, REAL.artifact]);
     expect(status).toBe(0);
     const warned = [...stderr.matchAll(/^WARNING: Flag (--\S+) has been deprecated, \S/gm)].map(([, name]) => name);
-    expect(warned).toEqual(["--private-infrastructure", "--new-bundle-format", "--max-workers", "--experimental-oci11", "--rekor-url", "--signature-digest-algorithm", "--slot"]);
+    expect(warned).toEqual([
+      "--private-infrastructure",
+      "--new-bundle-format",
+      "--max-workers",
+      "--experimental-oci11",
+      "--rekor-url",
+      "--signature-digest-algorithm",
+      "--slot",
+    ]);
   });
 
   test("every verification flag of cosign 3.1 is known", async () => {
-    const flags = "bundle certificate certificate-chain certificate-github-workflow-name certificate-github-workflow-ref certificate-github-workflow-repository certificate-github-workflow-sha certificate-github-workflow-trigger certificate-identity certificate-identity-regexp certificate-oidc-issuer certificate-oidc-issuer-regexp ca-roots ca-intermediates experimental-oci11 insecure-ignore-sct insecure-ignore-tlog key max-workers new-bundle-format offline private-infrastructure rekor-url rfc3161-timestamp sct signature signature-digest-algorithm sk slot timestamp-certificate-chain trusted-root use-signed-timestamps output-file timeout verbose".split(" ");
+    const flags =
+      "bundle certificate certificate-chain certificate-github-workflow-name certificate-github-workflow-ref certificate-github-workflow-repository certificate-github-workflow-sha certificate-github-workflow-trigger certificate-identity certificate-identity-regexp certificate-oidc-issuer certificate-oidc-issuer-regexp ca-roots ca-intermediates experimental-oci11 insecure-ignore-sct insecure-ignore-tlog key max-workers new-bundle-format offline private-infrastructure rekor-url rfc3161-timestamp sct signature signature-digest-algorithm sk slot timestamp-certificate-chain trusted-root use-signed-timestamps output-file timeout verbose".split(
+        " ",
+      );
     for (const command of ["verify-blob", "verify-blob-attestation"]) {
       for (const flag of flags) {
         const { stderr } = await runInProcess([command, `--${flag}=1`, "/nonexistent"]);
@@ -61,14 +99,23 @@ describe("forms of the command line that cosign takes", () => {
 
 describe("COSIGN_* variables", () => {
   test("give the flags of verify-blob and verify-blob-attestation", async () => {
-    const environment = { COSIGN_BUNDLE: REAL.bundle, COSIGN_TRUSTED_ROOT: REAL.root, COSIGN_CERTIFICATE_IDENTITY: REAL.identity, COSIGN_CERTIFICATE_OIDC_ISSUER: REAL.issuer };
+    const environment = {
+      COSIGN_BUNDLE: REAL.bundle,
+      COSIGN_TRUSTED_ROOT: REAL.root,
+      COSIGN_CERTIFICATE_IDENTITY: REAL.identity,
+      COSIGN_CERTIFICATE_OIDC_ISSUER: REAL.issuer,
+    };
     expect(await runInProcess(["verify-blob", REAL.artifact], { environment })).toEqual(OK);
     const attestation = { ...environment, COSIGN_BUNDLE: REAL.attestation, COSIGN_TYPE: "custom" };
     expect(await runInProcess(["verify-blob-attestation", REAL.artifact], { environment: attestation })).toEqual(OK);
   });
 
   test("yield to the command line", async () => {
-    expect(await runInProcess([...KEYLESS, REAL.artifact], { environment: { COSIGN_CERTIFICATE_IDENTITY: "bob@example.com", COSIGN_BUNDLE: "x" } })).toEqual(OK);
+    expect(
+      await runInProcess([...KEYLESS, REAL.artifact], {
+        environment: { COSIGN_CERTIFICATE_IDENTITY: "bob@example.com", COSIGN_BUNDLE: "x" },
+      }),
+    ).toEqual(OK);
   });
 
   test("can refuse, and so are bound: an identity alone would be accepted without them", async () => {
@@ -81,7 +128,12 @@ describe("COSIGN_* variables", () => {
     ["version", ["version"], { COSIGN_JSON: "true" }, /^cosign-ts /],
     ["env", ["env"], { COSIGN_SHOW_DESCRIPTIONS: "false" }, /^# HOME/],
     ["completion", ["completion", "bash"], { COSIGN_TIMEOUT: "nonsense" }, /^_cosign_ts/],
-    ["trusted-root create", ["trusted-root", "create", "--with-default-services", "--offline"], { COSIGN_NO_DEFAULT_REKOR: "true", HOME: "/nonexistent" }, /"tlogs": \[\n {4}\{/],
+    [
+      "trusted-root create",
+      ["trusted-root", "create", "--with-default-services", "--offline"],
+      { COSIGN_NO_DEFAULT_REKOR: "true", HOME: "/nonexistent" },
+      /"tlogs": \[\n {4}\{/,
+    ],
   ])("are not read by %s", async (_, args, environment, printed) => {
     const { status, stdout } = await runInProcess(args, { environment });
     expect(status).toBe(0);
@@ -90,7 +142,9 @@ describe("COSIGN_* variables", () => {
 
   test("are read by initialize", async () => {
     const environment = { COSIGN_MIRROR: "https://tuf.example.com" };
-    expect((await runInProcess(["initialize"], { environment })).stderr).toContain("no root to begin the trust in https://tuf.example.com");
+    expect((await runInProcess(["initialize"], { environment })).stderr).toContain(
+      "no root to begin the trust in https://tuf.example.com",
+    );
   });
 });
 
@@ -99,13 +153,17 @@ describe("the artifact", () => {
 
   test("is standard input where it is -", async () => {
     expect(await runInProcess([...KEYLESS, "-"], { stdin: stream(hello) })).toEqual(OK);
-    expect(outcome(await runInProcess([...KEYLESS, "-"], { stdin: stream(new Uint8Array(1)) }))).toBe("ARTIFACT_DIGEST_MISMATCH");
+    expect(outcome(await runInProcess([...KEYLESS, "-"], { stdin: stream(new Uint8Array(1)) }))).toBe(
+      "ARTIFACT_DIGEST_MISMATCH",
+    );
   });
 
   test("is fetched where it is a URL", async () => {
-    const server = createServer((request, response) => void response.end(request.url === "/hello" ? hello : "other")).listen(0, "127.0.0.1");
+    const server = createServer(
+      (request, response) => void response.end(request.url === "/hello" ? hello : "other"),
+    ).listen(0, "127.0.0.1");
     onTestFinished(() => void server.close());
-    await new Promise((resolve) => server.on("listening", resolve));
+    await once(server, "listening");
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const { fetch } = globalThis;
     expect(await runInProcess([...KEYLESS, `${url}/hello`], { fetch })).toEqual(OK);
@@ -149,7 +207,10 @@ describe("the bundle", () => {
     writeFileSync(`${file}.sigstore.json`, "{}");
     expect(outcome(await runInProcess(args))).toBe("BUNDLE_MALFORMED");
     copyFileSync(REAL.bundle, `${file}.sigstore.json`);
-    expect(await runInProcess(args)).toEqual({ ...OK, stderr: `Using the bundle ${file}.sigstore.json\nVerified OK\n` });
+    expect(await runInProcess(args)).toEqual({
+      ...OK,
+      stderr: `Using the bundle ${file}.sigstore.json\nVerified OK\n`,
+    });
   });
 
   test("that is named goes before one that lies beside the file", async () => {
@@ -160,14 +221,26 @@ describe("the bundle", () => {
   });
 
   test("of an attestation serves verify-blob too, as in cosign", async () => {
-    expect(await runInProcess(["verify-blob", "--bundle", REAL.attestation, "--trusted-root", REAL.root, ...IDENTITY, REAL.artifact])).toEqual(OK);
+    expect(
+      await runInProcess([
+        "verify-blob",
+        "--bundle",
+        REAL.attestation,
+        "--trusted-root",
+        REAL.root,
+        ...IDENTITY,
+        REAL.artifact,
+      ]),
+    ).toEqual(OK);
   });
 });
 
 describe("verify-blob-attestation", () => {
   test("takes --digest and --digestAlg for the file, and the file before both, with a warning", async () => {
     expect(await runInProcess([...ATTESTED, "--digest", REAL.sha256, "--digestAlg", "sha256"])).toEqual(OK);
-    expect(outcome(await runInProcess([...ATTESTED, "--digest", "0".repeat(64), "--digestAlg", "sha256"]))).toBe("SUBJECT_MISMATCH");
+    expect(outcome(await runInProcess([...ATTESTED, "--digest", "0".repeat(64), "--digestAlg", "sha256"]))).toBe(
+      "SUBJECT_MISMATCH",
+    );
     const both = await runInProcess([...ATTESTED, "--digest", "0".repeat(64), "--digestAlg", "sha256", REAL.artifact]);
     expect(both).toEqual({ ...OK, stderr: "WARNING: --digest is not used, because a file is given\nVerified OK\n" });
   });
@@ -195,21 +268,38 @@ describe("verify-blob-attestation", () => {
     });
   });
 
-  const typed = REAL_CASES.filter(({ name }) => /^a\/attestation-v1-email-(?:slsaprovenance1?|link|spdxjson|cyclonedx|vuln|openvex|uri)$/.test(name));
-  const args = ({ bundle, artifact }: RealCase, type: string): readonly string[] => ["verify-blob-attestation", "--bundle", realPath(bundle), "--trusted-root", REAL.root, ...IDENTITY, "--type", type, realPath(artifact)];
-  test.each(typed.map((one) => [one.name, one] as const))("takes the type that cosign wrote into %s, by name and by URI", async (name, one) => {
-    const alias = name.split("-").at(-1) ?? "";
-    const uri = one.predicateType ?? "";
-    if (alias !== "uri") expect(await runInProcess(args(one, alias))).toEqual(OK);
-    expect(await runInProcess(args(one, uri))).toEqual(OK);
-    expect(outcome(await runInProcess(args(one, "custom")))).toBe("PREDICATE_TYPE_MISMATCH");
-    expect(outcome(await runInProcess(args(one, `${uri}/`)))).toBe("PREDICATE_TYPE_MISMATCH");
-  });
+  const typed = REAL_CASES.filter(({ name }) =>
+    /^a\/attestation-v1-email-(?:slsaprovenance1?|link|spdxjson|cyclonedx|vuln|openvex|uri)$/.test(name),
+  );
+  const args = ({ bundle, artifact }: RealCase, type: string): readonly string[] => [
+    "verify-blob-attestation",
+    "--bundle",
+    realPath(bundle),
+    "--trusted-root",
+    REAL.root,
+    ...IDENTITY,
+    "--type",
+    type,
+    realPath(artifact),
+  ];
+  test.each(typed.map((one) => [one.name, one] as const))(
+    "takes the type that cosign wrote into %s, by name and by URI",
+    async (name, one) => {
+      const alias = name.split("-").at(-1) ?? "";
+      const uri = one.predicateType ?? "";
+      if (alias !== "uri") expect(await runInProcess(args(one, alias))).toEqual(OK);
+      expect(await runInProcess(args(one, uri))).toEqual(OK);
+      expect(outcome(await runInProcess(args(one, "custom")))).toBe("PREDICATE_TYPE_MISMATCH");
+      expect(outcome(await runInProcess(args(one, `${uri}/`)))).toBe("PREDICATE_TYPE_MISMATCH");
+    },
+  );
 
   test("asks for the type custom where none is given, as cosign does", async () => {
     const provenance = typed.find(({ name }) => name.endsWith("slsaprovenance1"));
     if (provenance === undefined) throw new Error("no provenance");
-    expect(outcome(await runInProcess(args(provenance, "custom").filter((word) => !["--type", "custom"].includes(word))))).toBe("PREDICATE_TYPE_MISMATCH");
+    expect(
+      outcome(await runInProcess(args(provenance, "custom").filter((word) => !["--type", "custom"].includes(word)))),
+    ).toBe("PREDICATE_TYPE_MISMATCH");
     expect(await runInProcess([...ATTESTED, REAL.artifact])).toEqual(OK);
   });
 });
@@ -217,26 +307,55 @@ describe("verify-blob-attestation", () => {
 describe("keys", () => {
   test("come from a URL and from the environment", async () => {
     const key = readFileSync(REAL.key);
-    const args = (reference: string): readonly string[] => ["verify-blob", "--bundle", REAL.keyBundle, "--trusted-root", REAL.root, "--key", reference, REAL.artifact];
-    expect(await runInProcess(args("https://example.com/key.pub"), { fetch: () => Promise.resolve(new Response(key)) })).toEqual(OK);
+    const args = (reference: string): readonly string[] => [
+      "verify-blob",
+      "--bundle",
+      REAL.keyBundle,
+      "--trusted-root",
+      REAL.root,
+      "--key",
+      reference,
+      REAL.artifact,
+    ];
+    expect(
+      await runInProcess(args("https://example.com/key.pub"), { fetch: () => Promise.resolve(new Response(key)) }),
+    ).toEqual(OK);
     expect(await runInProcess(args("env://KEY"), { environment: { KEY: key.toString() } })).toEqual(OK);
   });
 
   test("need no trusted root where no log is asked for, as in cosign", async () => {
-    const { status, stderr } = await runInProcess(["verify-blob", "--bundle", realPath("a/blob-none-key-p256.sigstore.json"), "--key", REAL.key, "--insecure-ignore-tlog", REAL.artifact]);
+    const { status, stderr } = await runInProcess([
+      "verify-blob",
+      "--bundle",
+      realPath("a/blob-none-key-p256.sigstore.json"),
+      "--key",
+      REAL.key,
+      "--insecure-ignore-tlog",
+      REAL.artifact,
+    ]);
     expect([status, stderr.endsWith("\nVerified OK\n")]).toEqual([0, true]); // the fetch of a test throws
   });
 });
 
 describe("every bundle that cosign made", () => {
   const flagsOf = ({ signer, predicateType, logEntries }: RealCase): readonly string[] => [
-    ...(signer.kind === "certificate" ? ["--certificate-identity", signer.identity, "--certificate-oidc-issuer", signer.issuer] : ["--key", realPath(signer.key)]),
+    ...(signer.kind === "certificate"
+      ? ["--certificate-identity", signer.identity, "--certificate-oidc-issuer", signer.issuer]
+      : ["--key", realPath(signer.key)]),
     ...(predicateType === undefined ? [] : ["--type", predicateType]),
     ...(logEntries.length === 0 ? ["--insecure-ignore-tlog"] : []),
   ];
   test.each(REAL_CASES.map((one) => [one.name, one] as const))("%s is verified", async (_, one) => {
     const command = one.predicateType === undefined ? "verify-blob" : "verify-blob-attestation";
-    const run = await runInProcess([command, "--bundle", realPath(one.bundle), "--trusted-root", realPath(`${one.root}/trusted_root.json`), ...flagsOf(one), realPath(one.artifact)]);
+    const run = await runInProcess([
+      command,
+      "--bundle",
+      realPath(one.bundle),
+      "--trusted-root",
+      realPath(`${one.root}/trusted_root.json`),
+      ...flagsOf(one),
+      realPath(one.artifact),
+    ]);
     expect([run.status, run.stderr.split("\n").at(-2)]).toEqual([0, "Verified OK"]);
   });
 });

@@ -1,5 +1,6 @@
 import { readFileSync, statSync, symlinkSync, writeFileSync, readdirSync, chmodSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Context, Sink } from "../../src/cli/context.ts";
 import { runProgram } from "../../src/cli/program.ts";
@@ -65,7 +66,8 @@ describe("--output", () => {
 });
 
 describe("--explain", () => {
-  const lines = (text: string): number => text.split("\n").filter((line) => /^(?:ok|FAIL|--|skip) {2,}\S/.test(line)).length;
+  const lines = (text: string): number =>
+    text.split("\n").filter((line) => /^(?:ok|FAIL|--|skip) {2,}\S/.test(line)).length;
 
   test("tells each check on standard error, with text on standard output", async () => {
     const plain = await runInProcess([...KEYLESS, "--explain", REAL.artifact]);
@@ -79,7 +81,16 @@ describe("--explain", () => {
   });
 
   test("tells what passed, what failed and what was not reached of a refusal, before its line", async () => {
-    const { stderr: other } = await runInProcess(["verify-blob", "--bundle", REAL.bundle, "--trusted-root", REAL.otherRoot, ...IDENTITY, "--explain", REAL.artifact]);
+    const { stderr: other } = await runInProcess([
+      "verify-blob",
+      "--bundle",
+      REAL.bundle,
+      "--trusted-root",
+      REAL.otherRoot,
+      ...IDENTITY,
+      "--explain",
+      REAL.artifact,
+    ]);
     expect(other).toMatch(/^-- /m);
     const { status, stderr } = await runInProcess([...KEYLESS, "--explain", REAL.other]);
     expect(status).toBe(1);
@@ -92,7 +103,9 @@ describe("--verbose", () => {
   test("tells what was read and trusted, and how long it took", async () => {
     const { status, stdout, stderr } = await runInProcess([...KEYLESS, "--verbose", REAL.artifact]);
     expect([status, stdout]).toEqual([0, ""]);
-    expect(stderr).toMatch(/^bundle: .*blob-v1-email\.sigstore\.json, application\/vnd\.dev\.sigstore\.bundle\.v0\.3\+json, 5379 bytes$/m);
+    expect(stderr).toMatch(
+      /^bundle: .*blob-v1-email\.sigstore\.json, application\/vnd\.dev\.sigstore\.bundle\.v0\.3\+json, 5379 bytes$/m,
+    );
     expect(stderr).toMatch(/^trust: root from .*trusted_root\.json, loaded in [\d.]+ ms$/m);
     expect(stderr).toMatch(/^artifact: .*hello\.txt, 6 bytes$/m);
     expect(stderr).toMatch(/^Verified OK\nended after [\d.]+ ms\n$/m);
@@ -100,7 +113,17 @@ describe("--verbose", () => {
 
   test("tells each request without what its URL hides", async () => {
     const fetch = (): Promise<Response> => Promise.resolve(new Response(readFileSync(REAL.key)));
-    const args = ["verify-blob", "--bundle", REAL.keyBundle, "--trusted-root", REAL.root, "--key", "https://example.com/key.pub?token=secret", "-d", REAL.artifact];
+    const args = [
+      "verify-blob",
+      "--bundle",
+      REAL.keyBundle,
+      "--trusted-root",
+      REAL.root,
+      "--key",
+      "https://example.com/key.pub?token=secret",
+      "-d",
+      REAL.artifact,
+    ];
     const { status, stderr } = await runInProcess(args, { fetch });
     expect(status).toBe(0);
     expect(stderr).toMatch(/^GET https:\/\/example\.com\/key\.pub: status 200 after [\d.]+ ms$/m);
@@ -111,22 +134,80 @@ describe("--verbose", () => {
     const fetch = (): Promise<Response> => Promise.reject(new Error("no route"));
     const failed = await runInProcess([...KEYLESS, "-d", "https://example.com/app", "--timeout", "150ms"], { fetch });
     expect(failed.stderr).toMatch(/^GET https:\/\/example\.com\/app: failed/m);
-    const open = ["verify-blob", "--bundle", REAL.bundle, "--trusted-root", REAL.root, "--certificate-identity-regexp", "alice", "--certificate-oidc-issuer", REAL.issuer];
-    expect((await runInProcess([...open, "-d", REAL.artifact])).stderr).toMatch(/^not proven: identity: pattern alice is not anchored/m);
+    const open = [
+      "verify-blob",
+      "--bundle",
+      REAL.bundle,
+      "--trusted-root",
+      REAL.root,
+      "--certificate-identity-regexp",
+      "alice",
+      "--certificate-oidc-issuer",
+      REAL.issuer,
+    ];
+    expect((await runInProcess([...open, "-d", REAL.artifact])).stderr).toMatch(
+      /^not proven: identity: pattern alice is not anchored/m,
+    );
   });
 });
 
 describe("what is unsafe", () => {
   const bundle = ["--bundle", REAL.bundle, "--trusted-root", REAL.root];
   test.each([
-    ["--insecure-ignore-sct", [...KEYLESS, "--insecure-ignore-sct", REAL.artifact], "signed-certificate-timestamp", /SCT verification/],
-    ["--sct-threshold=0", [...KEYLESS, "--sct-threshold=0", REAL.artifact], "signed-certificate-timestamp", /SCT verification/],
-    ["--insecure-ignore-tlog", [...KEYLESS, "--insecure-ignore-tlog", REAL.artifact], "transparency-log", /^WARNING: Skipping tlog verification is an insecure practice that lacks transparency and auditability verification for the blob\.$/m],
+    [
+      "--insecure-ignore-sct",
+      [...KEYLESS, "--insecure-ignore-sct", REAL.artifact],
+      "signed-certificate-timestamp",
+      /SCT verification/,
+    ],
+    [
+      "--sct-threshold=0",
+      [...KEYLESS, "--sct-threshold=0", REAL.artifact],
+      "signed-certificate-timestamp",
+      /SCT verification/,
+    ],
+    [
+      "--insecure-ignore-tlog",
+      [...KEYLESS, "--insecure-ignore-tlog", REAL.artifact],
+      "transparency-log",
+      /^WARNING: Skipping tlog verification is an insecure practice that lacks transparency and auditability verification for the blob\.$/m,
+    ],
     ["--tlog-threshold=0", [...KEYLESS, "--tlog-threshold", "0", REAL.artifact], "transparency-log", /for the blob\./],
-    ["--insecure-ignore-tlog of an attestation", [...ATTESTED, "--insecure-ignore-tlog", REAL.artifact], "transparency-log", /for the blob attestation\./],
+    [
+      "--insecure-ignore-tlog of an attestation",
+      [...ATTESTED, "--insecure-ignore-tlog", REAL.artifact],
+      "transparency-log",
+      /for the blob attestation\./,
+    ],
     ["--check-claims=false", [...ATTESTED, "--check-claims=false"], "subject", /proves nothing about any file/],
-    ["an identity that is not anchored", ["verify-blob", ...bundle, "--certificate-identity-regexp", "alice@example", "--certificate-oidc-issuer", REAL.issuer, REAL.artifact], "identity", /--certificate-identity-regexp is not anchored/],
-    ["an issuer that is not anchored", ["verify-blob", ...bundle, "--certificate-identity", REAL.identity, "--certificate-oidc-issuer-regexp", "127", REAL.artifact], "issuer", /--certificate-oidc-issuer-regexp is not anchored/],
+    [
+      "an identity that is not anchored",
+      [
+        "verify-blob",
+        ...bundle,
+        "--certificate-identity-regexp",
+        "alice@example",
+        "--certificate-oidc-issuer",
+        REAL.issuer,
+        REAL.artifact,
+      ],
+      "identity",
+      /--certificate-identity-regexp is not anchored/,
+    ],
+    [
+      "an issuer that is not anchored",
+      [
+        "verify-blob",
+        ...bundle,
+        "--certificate-identity",
+        REAL.identity,
+        "--certificate-oidc-issuer-regexp",
+        "127",
+        REAL.artifact,
+      ],
+      "issuer",
+      /--certificate-oidc-issuer-regexp is not anchored/,
+    ],
   ])("%s is warned of", async (_, args, _what, warning) => {
     const run = await runInProcess(args);
     expect(run.status).toBe(0);
@@ -135,13 +216,51 @@ describe("what is unsafe", () => {
   });
 
   test.each([
-    ["an identity that is not anchored", ["verify-blob", ...bundle, "--certificate-identity-regexp", "alice@example", "--certificate-oidc-issuer", REAL.issuer, REAL.artifact], "identity"],
-    ["an issuer that is not anchored", ["verify-blob", ...bundle, "--certificate-identity", REAL.identity, "--certificate-oidc-issuer-regexp", "127", REAL.artifact], "issuer"],
+    [
+      "an identity that is not anchored",
+      [
+        "verify-blob",
+        ...bundle,
+        "--certificate-identity-regexp",
+        "alice@example",
+        "--certificate-oidc-issuer",
+        REAL.issuer,
+        REAL.artifact,
+      ],
+      "identity",
+    ],
+    [
+      "an issuer that is not anchored",
+      [
+        "verify-blob",
+        ...bundle,
+        "--certificate-identity",
+        REAL.identity,
+        "--certificate-oidc-issuer-regexp",
+        "127",
+        REAL.artifact,
+      ],
+      "issuer",
+    ],
     ["--check-claims=false", [...ATTESTED, "--check-claims=false"], "subject"],
-    ["--insecure-ignore-tlog", ["verify-blob", "--bundle", REAL.keyBundle.replace("-v1-", "-none-"), "--key", REAL.key, "--insecure-ignore-tlog", REAL.artifact], "transparency-log"],
+    [
+      "--insecure-ignore-tlog",
+      [
+        "verify-blob",
+        "--bundle",
+        REAL.keyBundle.replace("-v1-", "-none-"),
+        "--key",
+        REAL.key,
+        "--insecure-ignore-tlog",
+        REAL.artifact,
+      ],
+      "transparency-log",
+    ],
   ])("%s is told as not proven, in JSON and in capitals in text", async (_, args, what) => {
     const json = await runInProcess([...args, "-o", "json"]);
-    expect((JSON.parse(json.stdout) as { unproven: { what: string }[] }).unproven.map((one) => one.what)).toContain(what);
+    expect((JSON.parse(json.stdout) as { unproven: { what: string }[] }).unproven.map((one) => one.what)).toContain(
+      what,
+    );
     const text = await runInProcess([...args, "-o", "text"]);
     expect(text.stdout).toMatch(new RegExp(String.raw`^Verified, in part\n[^]*NOT PROVEN\n[^]*─ ${what}: `));
   });
@@ -151,7 +270,9 @@ describe("colours", () => {
   const red = "\u001b[31mError:\u001b[0m";
   test("are used on a terminal, and nowhere else", async () => {
     expect((await runOnTerminal([...KEYLESS, REAL.other])).stderr.startsWith(`${red} `)).toBe(true);
-    expect((await runOnTerminal([...KEYLESS, "--insecure-ignore-sct", REAL.artifact])).stderr).toContain("\u001b[33mWARNING:\u001b[0m ");
+    expect((await runOnTerminal([...KEYLESS, "--insecure-ignore-sct", REAL.artifact])).stderr).toContain(
+      "\u001b[33mWARNING:\u001b[0m ",
+    );
     expect((await runInProcess([...KEYLESS, REAL.other])).stderr).not.toContain("\u001b");
   });
 
@@ -167,7 +288,9 @@ describe("colours", () => {
   });
 
   test("never reach standard output", async () => {
-    expect((await runOnTerminal([...KEYLESS, "-o", "text", "--explain", REAL.artifact])).stdout).not.toContain("\u001b");
+    expect((await runOnTerminal([...KEYLESS, "-o", "text", "--explain", REAL.artifact])).stdout).not.toContain(
+      "\u001b",
+    );
   });
 });
 
@@ -200,7 +323,11 @@ describe("the progress bar", () => {
 describe("--output-file", () => {
   test("takes what would go to standard output, refusals too", async () => {
     const file = join(temporaryFolder(), "result.json");
-    expect(await runInProcess([...KEYLESS, "-o", "json", "--output-file", file, REAL.artifact])).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(await runInProcess([...KEYLESS, "-o", "json", "--output-file", file, REAL.artifact])).toEqual({
+      status: 0,
+      stdout: "",
+      stderr: "",
+    });
     expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ verdict: "verified" });
     const refused = await runInProcess([...KEYLESS, "-o", "json", "--output-file", file, REAL.other]);
     expect([refused.status, refused.stdout]).toEqual([1, ""]);
@@ -211,7 +338,12 @@ describe("--output-file", () => {
     const folder = temporaryFolder();
     const file = join(folder, "result");
     writeFileSync(file, "before");
-    for (const args of [[...KEYLESS, REAL.other], ["bundle", "inspect", "/nonexistent"], ["trusted-root", "create"], ["version", "--unknown"]]) {
+    for (const args of [
+      [...KEYLESS, REAL.other],
+      ["bundle", "inspect", "/nonexistent"],
+      ["trusted-root", "create"],
+      ["version", "--unknown"],
+    ]) {
       expect((await runInProcess([...args, "--output-file", file])).status).toBe(1);
     }
     expect(readFileSync(file, "utf8")).toBe("before");
@@ -220,7 +352,10 @@ describe("--output-file", () => {
 
   test("is read from COSIGN_OUTPUT_FILE by commands that verify", async () => {
     const file = join(temporaryFolder(), "result");
-    expect((await runInProcess([...KEYLESS, "-o", "text", REAL.artifact], { environment: { COSIGN_OUTPUT_FILE: file } })).stdout).toBe("");
+    expect(
+      (await runInProcess([...KEYLESS, "-o", "text", REAL.artifact], { environment: { COSIGN_OUTPUT_FILE: file } }))
+        .stdout,
+    ).toBe("");
     expect(readFileSync(file, "utf8")).toMatch(/^Verified\n/);
   });
 
@@ -239,19 +374,34 @@ describe("--output-file", () => {
 describe("text of a bundle", () => {
   const sandbox = makeSandbox();
   const evil = "alice\u202e\u2066!example.com"; // controls are refused in names, what reorders text is not
-  const request = { names: [ctx(0, oid("1.3.6.1.4.1.57264.1.7"), ctx(0, derUtf8(evil)))], fulcio: { 4: "\u001b]0;owned\u0007\u202e", 5: "a\u009bb" } };
+  const request = {
+    names: [ctx(0, oid("1.3.6.1.4.1.57264.1.7"), ctx(0, derUtf8(evil)))],
+    fulcio: { 4: "\u001b]0;owned\u0007\u202e", 5: "a\u009bb" },
+  };
   const statement = { ...statementAbout(ARTIFACT), predicateType: "https://example.com/\u001b[31m\u202e" };
 
   test.each([
     ["a signature", bundleFrom(sandbox, { signer: { request } }), "verify-blob", []],
-    ["an attestation", bundleFrom(sandbox, { signer: { request }, statement }), "verify-blob-attestation", ["--type", statement.predicateType as string]],
+    [
+      "an attestation",
+      bundleFrom(sandbox, { signer: { request }, statement }),
+      "verify-blob-attestation",
+      ["--type", statement.predicateType],
+    ],
   ])("of %s moves no cursor, wherever it is printed", async (_, bundle, command, more) => {
     const folder = temporaryFolder();
     const path = (name: string, content: string | Uint8Array): string => {
       writeFileSync(join(folder, name), content);
       return join(folder, name);
     };
-    const files = ["--bundle", path("bundle.json", bundle.text), "--trusted-root", path("root.json", rootText(sandbox)), ...more, path("artifact", ARTIFACT)];
+    const files = [
+      "--bundle",
+      path("bundle.json", bundle.text),
+      "--trusted-root",
+      path("root.json", rootText(sandbox)),
+      ...more,
+      path("artifact", ARTIFACT),
+    ];
     const any = ["--certificate-identity-regexp", "(?s)^.*$", "--certificate-oidc-issuer", ISSUER];
     const runs = [
       await runInProcess([command, ...any, ...files, "-o", "text", "--explain"]),
@@ -263,10 +413,13 @@ describe("text of a bundle", () => {
       await runInProcess(["bundle", "inspect", "-o", "json", join(folder, "bundle.json")]),
     ];
     expect(runs.map(({ status }) => status)).toEqual([0, 0, 1, 1, 1, 0, 0]);
-    for (const { stdout, stderr } of runs) expect(`${stdout}${stderr}`.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    for (const { stdout, stderr } of runs)
+      expect(`${stdout}${stderr}`.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
     expect(runs[0]?.stdout).toContain(String.raw`signer: alice\u202e\u2066!example.com`);
     expect(runs[0]?.stdout).toContain(String.raw`\u001b]0;owned\u0007\u202e`);
-    expect(JSON.parse(runs[1]?.stdout ?? "")).toMatchObject({ signer: { identity: { subjectAlternativeName: { value: evil } } } });
+    expect(JSON.parse(runs[1]?.stdout ?? "")).toMatchObject({
+      signer: { identity: { subjectAlternativeName: { value: evil } } },
+    });
   });
 });
 
@@ -289,6 +442,6 @@ test("work that goes on after an interruption is not heard", async () => {
     signal: controller.signal,
   };
   expect(await runProgram([...KEYLESS, "-"], context)).toBe(1);
-  await new Promise((resolve) => void setImmediate(resolve));
+  await setImmediate();
   expect(stderr).toMatch(/^Error: command was interrupted; [^\n]* \[COMMAND_INTERRUPTED\]\n$/);
 });
