@@ -1,6 +1,6 @@
 import { readFileSync, statSync, symlinkSync, writeFileSync, readdirSync, chmodSync } from "node:fs";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Context, Sink } from "../../src/cli/context.ts";
 import { runProgram } from "../../src/cli/program.ts";
@@ -423,25 +423,44 @@ describe("text of a bundle", () => {
   });
 });
 
-test("work that goes on after an interruption is not heard", async () => {
-  let stderr = "";
-  const controller = new AbortController();
-  const slow = async function* (): AsyncGenerator<Uint8Array> {
-    yield utf8("hello\n");
-    controller.abort();
-    await Promise.resolve();
-    yield utf8("");
-  };
-  const context: Context = {
-    stdout: { write: () => undefined, isTerminal: false },
-    stderr: { write: (text) => void (stderr += text), isTerminal: false },
-    stdin: slow(),
-    environment: {},
-    now: () => new Date("2026-01-02T03:04:05Z"),
-    fetch: () => Promise.reject(new Error("no network")),
-    signal: controller.signal,
-  };
-  expect(await runProgram([...KEYLESS, "-"], context)).toBe(1);
-  await setImmediate();
-  expect(stderr).toMatch(/^Error: command was interrupted; [^\n]* \[COMMAND_INTERRUPTED\]\n$/);
+describe("an interruption", () => {
+  /** Runs with an input that can interrupt, and gives what was written until long after. */
+  async function run(input: (interrupt: () => void) => AsyncGenerator<Uint8Array>): Promise<string> {
+    let stderr = "";
+    const controller = new AbortController();
+    const context: Context = {
+      stdout: { write: () => undefined, isTerminal: false },
+      stderr: { write: (text) => void (stderr += text), isTerminal: false },
+      stdin: input(() => controller.abort()),
+      environment: {},
+      now: () => new Date("2026-01-02T03:04:05Z"),
+      fetch: () => Promise.reject(new Error("no network")),
+      signal: controller.signal,
+    };
+    expect(await runProgram([...KEYLESS, "-"], context)).toBe(1);
+    for (let turn = 0; turn < 20; turn += 1) await setTimeout(5);
+    return stderr;
+  }
+  const refusal = /^Error: command was interrupted; [^\n]* \[COMMAND_INTERRUPTED\]\n$/;
+
+  test("is the last word: work that goes on is not heard", async () => {
+    const stderr = await run(async function* (interrupt) {
+      yield await Promise.resolve(readFileSync(REAL.artifact));
+      interrupt(); // all is read: the verification will succeed
+    });
+    expect(stderr).toMatch(refusal);
+  });
+
+  test("ends the reading of an input that does not end", async () => {
+    let read = 0;
+    const stderr = await run(async function* (interrupt) {
+      for (;;) {
+        read += 1;
+        if (read === 3) interrupt();
+        yield await setTimeout(1, new Uint8Array(1));
+      }
+    });
+    expect(stderr).toMatch(refusal);
+    expect(read).toBeLessThan(6);
+  });
 });

@@ -452,6 +452,14 @@ describe("openRepository against freezing (§5.3.10, §5.4.4, §5.5.6, §5.6.5)"
     expect(store.versions()).toEqual(trusted);
   });
 
+  test("asks for nothing after an expired root", async () => {
+    const { repository, refresh } = createWorld();
+    repository.root.expires = "2026-01-01T00:00:00Z";
+    repository.publish("root");
+    await expect(refresh()).rejects.toThrow(code("TUF_METADATA_EXPIRED"));
+    expect(repository.requests).toEqual(["2.root.json", "3.root.json"]);
+  });
+
   test("walks over expired roots to one that is not", async () => {
     const { repository, store, refresh } = createWorld();
     const { expires } = repository.root;
