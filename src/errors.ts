@@ -25,7 +25,10 @@ export type FormatErrorCode =
   | "BUNDLE_MEDIA_TYPE_UNSUPPORTED"
   | "TRUSTED_ROOT_MALFORMED"
   | "SIGNING_CONFIG_MALFORMED"
-  | "LIMIT_EXCEEDED";
+  | "LIMIT_EXCEEDED"
+  | "IDENTITY_TOKEN_MALFORMED"
+  | "PRIVATE_KEY_MALFORMED"
+  | "SIGNING_STATE_MALFORMED";
 
 /** Says that well-formed material does not prove what it should. */
 export type VerificationErrorCode =
@@ -35,6 +38,7 @@ export type VerificationErrorCode =
   | "CERTIFICATE_CHAIN_NOT_ALLOWED"
   | "CERTIFICATE_CONSTRAINT_VIOLATED"
   | "CERTIFICATE_ISSUER_UNKNOWN"
+  | "CERTIFICATE_KEY_MISMATCH"
   | "CERTIFICATE_NOT_VALID_AT_TIME"
   | "CERTIFICATE_REVOKED"
   | "CERTIFICATE_SIGNATURE_INVALID"
@@ -63,10 +67,10 @@ export type VerificationErrorCode =
   | "TLOG_CONSISTENCY_PROOF_INVALID"
   | "TLOG_ENTRY_DUPLICATE"
   | "TLOG_ENTRY_MISMATCH"
-  | "TLOG_INCLUSION_PROOF_INVALID"
-  | "TLOG_INCLUSION_PROOF_MISSING"
   | "TLOG_INCLUSION_PROMISE_INVALID"
   | "TLOG_INCLUSION_PROMISE_MISSING"
+  | "TLOG_INCLUSION_PROOF_INVALID"
+  | "TLOG_INCLUSION_PROOF_MISSING"
   | "TLOG_KEY_NOT_VALID_AT_TIME"
   | "TLOG_THRESHOLD_NOT_MET";
 
@@ -95,18 +99,38 @@ export type TrustErrorCode =
 
 /** Says that the other side did not answer as it should. */
 export type ServiceErrorCode =
-  "HTTP_REQUEST_FAILED" | "HTTP_RESPONSE_TOO_LARGE" | "HTTP_STATUS_UNEXPECTED" | "HTTP_TIMEOUT" | "OFFLINE";
+  | "FULCIO_REQUEST_REFUSED"
+  | "HTTP_REQUEST_FAILED"
+  | "HTTP_RESPONSE_TOO_LARGE"
+  | "HTTP_STATUS_UNEXPECTED"
+  | "HTTP_TIMEOUT"
+  | "OFFLINE"
+  | "OIDC_REQUEST_REFUSED"
+  | "REKOR_REQUEST_REFUSED"
+  | "SERVICE_RESPONSE_INVALID"
+  | "TIMESTAMP_REQUEST_REFUSED"
+  | "TLOG_ENTRY_CONFLICT"
+  | "TLOG_FROZEN";
 
 /** Says that the caller gave something that cannot be used. */
 export type InputErrorCode =
+  | "ADDRESS_IN_USE"
   | "ARTIFACT_UNREADABLE"
   | "BUNDLE_NOT_FOUND"
   | "COMMAND_INTERRUPTED"
   | "COMMAND_TIMED_OUT"
+  | "CONSENT_MISSING"
   | "FILE_IS_DIRECTORY"
   | "FILE_NOT_FOUND"
   | "FILE_TOO_LARGE"
   | "FILE_UNREADABLE"
+  | "IDENTITY_TOKEN_AUDIENCE_MISMATCH"
+  | "IDENTITY_TOKEN_EXPIRED"
+  | "IDENTITY_TOKEN_UNAVAILABLE"
+  | "KEY_PASSWORD_MISSING"
+  | "KEY_PASSWORD_WRONG"
+  | "LOGIN_FAILED"
+  | "SIGNING_STATE_MISMATCH"
   | "URL_INVALID"
   | "USAGE_INVALID";
 
@@ -217,15 +241,26 @@ export class ServiceError extends SigstoreError {
   readonly status: number | undefined;
   /** Whether the same request may succeed later. */
   readonly retryable: boolean;
+  /** Which service it was, for instance `Fulcio`, where the caller named it. */
+  readonly service: string | undefined;
+  /** How often the request was made. */
+  readonly attempts: number | undefined;
   constructor(
     code: ServiceErrorCode,
     message: string,
-    details: ErrorDetails & { readonly status?: number | undefined; readonly retryable?: boolean } = {},
+    details: ErrorDetails & {
+      readonly status?: number | undefined;
+      readonly retryable?: boolean | undefined;
+      readonly service?: string | undefined;
+      readonly attempts?: number | undefined;
+    } = {},
   ) {
     super(message, details);
     this.code = code;
     this.status = details.status;
     this.retryable = details.retryable ?? false;
+    this.service = details.service;
+    this.attempts = details.attempts;
   }
 }
 

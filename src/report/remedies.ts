@@ -130,5 +130,28 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
 
   // Disk.
   CACHE_UNREADABLE: "make it readable, or name another folder with TUF_ROOT",
+  IDENTITY_TOKEN_MALFORMED:
+    "give an OpenID Connect identity token as the provider issued it: three parts with dots between",
+  PRIVATE_KEY_MALFORMED: "give the private key file as it was generated, or import the key: cosign-ts import-key-pair",
+  SIGNING_STATE_MALFORMED: "remove the state file and sign anew",
+  CERTIFICATE_KEY_MISMATCH: "do not use the certificate: it is for another key than the one that signed",
+  FULCIO_REQUEST_REFUSED: "read what the certificate authority says; most often the token is not one that it accepts",
+  OIDC_REQUEST_REFUSED: "read what the identity provider says, and log in again",
+  REKOR_REQUEST_REFUSED: "read what the transparency log says of the entry",
+  TIMESTAMP_REQUEST_REFUSED: "read what the timestamp authority says, or choose another in the signing config",
+  SERVICE_RESPONSE_INVALID: "check the URL of the service: what answers there is something else, or broken",
+  TLOG_ENTRY_CONFLICT: "sign again: the log has an entry that cannot be shown to be this one",
+  TLOG_FROZEN: "refresh the signing config: the log shard that it names takes no more entries",
+  ADDRESS_IN_USE: "stop what listens there, or choose other ports with --port",
+  CONSENT_MISSING: "agree with --yes, where what becomes public may become public",
+  IDENTITY_TOKEN_AUDIENCE_MISMATCH: "ask the identity provider for a token with the audience that is expected",
+  IDENTITY_TOKEN_EXPIRED: "get a new token, and sign within its lifetime",
+  IDENTITY_TOKEN_UNAVAILABLE:
+    "give a token with --identity-token, or sign where a provider is: in CI, or at a terminal with a browser",
+  KEY_PASSWORD_MISSING: "set COSIGN_PASSWORD, or run at a terminal",
+  KEY_PASSWORD_WRONG: "give the password that the key was encrypted with",
+  LOGIN_FAILED: "log in again, or give a token with --identity-token",
+  SIGNING_STATE_MISMATCH:
+    "resume with the artifact and the options that the session began with, or remove the state file",
   WRITE_FAILED: "check the path, its permissions and the space on the disk",
 };
