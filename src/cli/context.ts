@@ -6,7 +6,7 @@
 
 import { StorageError, type SigstoreError } from "../errors.ts";
 import type { Fetch } from "../http/request.ts";
-import { sanitize } from "../report/printable.ts";
+import { sanitize } from "../encoding/printable.ts";
 import type { Flag, Flags } from "./flags.ts";
 
 /** Is a stream that text is written to. */

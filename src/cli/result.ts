@@ -5,7 +5,7 @@
  */
 
 import type { SigstoreError } from "../errors.ts";
-import { printableJson } from "../report/printable.ts";
+import { printableJson } from "../encoding/printable.ts";
 import type { VerifiedBundle } from "../verify/evidence.ts";
 import { notice, trace, type Context } from "./context.ts";
 import type { Flags } from "./flags.ts";

@@ -17,7 +17,7 @@ import type {
 } from "../verify/evidence.ts";
 import { FULCIO_EXTENSIONS } from "../x509/fulcio.ts";
 import { formatName } from "../x509/name.ts";
-import { sanitize } from "./printable.ts";
+import { sanitize } from "../encoding/printable.ts";
 import { remedyFor } from "./remedies.ts";
 import { renderTree, type TreeNode } from "./tree.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { sanitize } from "./printable.ts";
+import { sanitize } from "../encoding/printable.ts";
 
 /** Is one line of a tree, with the lines below it. */
 export interface TreeNode {

@@ -9,7 +9,7 @@ import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
 import { readInputFile } from "../../files/read-file.ts";
 import { MAX_BUNDLE_BYTES } from "../../limits.ts";
 import { describeBundle, treeToJson } from "../../report/inspect.ts";
-import { printableJson } from "../../report/printable.ts";
+import { printableJson } from "../../encoding/printable.ts";
 import { renderTree } from "../../report/tree.ts";
 import { notice, type Command } from "../context.ts";
 import { naming } from "../named-input.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { sanitize } from "../../report/printable.ts";
+import { sanitize } from "../../encoding/printable.ts";
 import type { Command } from "../context.ts";
 
 interface Variable {

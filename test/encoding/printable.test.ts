@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { printableJson, sanitize } from "../../src/report/printable.ts";
+import { printableJson, sanitize } from "../../src/encoding/printable.ts";
 
 describe("sanitize", () => {
   test.each([

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { JsonValue } from "../encoding/json.ts";
+import type { JsonValue } from "./json.ts";
 
 /**
  * Makes text safe to print: what moves the cursor, reorders or hides text, or is no character at all becomes a visible escape.
