@@ -7,6 +7,12 @@
 export { createFolderCache, createMemoryCache, defaultCacheFolder, type Cache } from "./cache.ts";
 export { loadEmbeddedTrust, MIRRORS, type EmbeddedTrust, type InstanceName } from "./instances.ts";
 export {
+  loadSigningConfig,
+  SIGNING_CONFIG_TARGETS,
+  type LoadedSigningConfig,
+  type LoadSigningConfigOptions,
+} from "./load-signing-config.ts";
+export {
   createDownload,
   initializeTrust,
   loadTrust,

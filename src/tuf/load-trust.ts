@@ -75,24 +75,54 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @throws {@link TrustError}, {@link StorageError} `CACHE_UNREADABLE`, {@link FormatError} `TRUSTED_ROOT_MALFORMED`.
  */
 export async function loadTrust(options: LoadTrustOptions = {}): Promise<LoadedTrust> {
+  const { bytes, source, notices } = await loadTrustFile(options, {
+    target: TRUSTED_ROOT_TARGET,
+    what: "trusted root",
+    embedded: ({ trustedRoot }) => trustedRoot,
+  });
+  return { trustedRoot: parseTrustedRoot(bytes), source, notices };
+}
+
+/** Is a file of a Sigstore TUF repository, and what stands in for it offline. */
+interface TrustFile {
+  readonly target: string;
+  /** What the file is to the reader of a message. */
+  readonly what: string;
+  readonly embedded: (trust: EmbeddedTrust) => string | undefined;
+}
+
+/**
+ * Loads a file of trust material: from the TUF repository and its cache, or offline from the cache or from this package.
+ *
+ * @throws as {@link loadTrust}.
+ * @internal
+ */
+export async function loadTrustFile(
+  options: LoadTrustOptions,
+  { target, what, embedded }: TrustFile,
+): Promise<{ readonly bytes: Uint8Array | string; readonly source: TrustSource; readonly notices: readonly string[] }> {
   const now = options.now ?? new Date();
   const chosen = await chooseMirror(options, now);
   try {
-    const { notices, ...trust } = await readTrust(await openClient(chosen, options, now));
+    const client = await openClient(chosen, options, now);
+    const bytes = await client.target(target);
+    const notices = noticesOf(client, what);
     return {
-      ...trust,
+      bytes,
+      source: client.source,
       notices: chosen.lastsOnlyForThisRun ? [`${NO_CACHE_FOLDER}; TUF_ROOT names one`, ...notices] : notices,
     };
   } catch (error) {
-    // Embedded trust stands in for its own instance alone, and only where there is nothing better.
+    // What is embedded stands in for its own instance alone, and only where there is nothing better.
     const nothingCached = error instanceof TrustError && NOTHING_CACHED.has(error.code);
-    if (options.offline !== true || !nothingCached || chosen.embedded === undefined) throw error;
-    const { trustedRoot, source } = chosen.embedded;
+    const bytes = chosen.embedded === undefined ? undefined : embedded(chosen.embedded);
+    if (options.offline !== true || !nothingCached || chosen.embedded === undefined || bytes === undefined) throw error;
+    const { source } = chosen.embedded;
     return {
-      trustedRoot: parseTrustedRoot(trustedRoot),
+      bytes,
       source,
       notices: [
-        `offline: using the trusted root of ${source.instance} that was embedded ${describeAge(source.publishedAt, now)}`,
+        `offline: using the ${what} of ${source.instance} that was embedded ${describeAge(source.publishedAt, now)}`,
       ],
     };
   }
@@ -197,11 +227,15 @@ async function openClient(
 
 async function readTrust(client: TufClient): Promise<LoadedTrust> {
   const trustedRoot = parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET));
-  const { source } = client;
-  const aged = source.expired
-    ? [`trust of ${source.mirror} expired ${source.expires.toISOString()}; it is used because work is offline`]
-    : [];
-  return { trustedRoot, source, notices: [...client.notices, ...aged] };
+  return { trustedRoot, source: client.source, notices: noticesOf(client, "trust") };
+}
+
+function noticesOf({ source, notices }: TufClient, what: string): readonly string[] {
+  if (!source.expired) return notices;
+  return [
+    ...notices,
+    `${what} of ${source.mirror} expired ${source.expires.toISOString()}; it is used because work is offline`,
+  ];
 }
 
 async function chooseMirror(options: LoadTrustOptions, now: Date): Promise<ChosenMirror> {
