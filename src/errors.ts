@@ -39,6 +39,7 @@ export type VerificationErrorCode =
   | "CERTIFICATE_CONSTRAINT_VIOLATED"
   | "CERTIFICATE_ISSUER_UNKNOWN"
   | "CERTIFICATE_KEY_MISMATCH"
+  | "CERTIFICATE_MISMATCH"
   | "CERTIFICATE_NOT_VALID_AT_TIME"
   | "CERTIFICATE_REVOKED"
   | "CERTIFICATE_SIGNATURE_INVALID"
@@ -124,6 +125,7 @@ export type InputErrorCode =
   | "FILE_NOT_FOUND"
   | "FILE_TOO_LARGE"
   | "FILE_UNREADABLE"
+  | "FOLDER_IN_USE"
   | "IDENTITY_TOKEN_AUDIENCE_MISMATCH"
   | "IDENTITY_TOKEN_EXPIRED"
   | "IDENTITY_TOKEN_UNAVAILABLE"
@@ -135,7 +137,7 @@ export type InputErrorCode =
   | "USAGE_INVALID";
 
 /** Says that something could not be read from or kept on disk. */
-export type StorageErrorCode = "CACHE_UNREADABLE" | "WRITE_FAILED";
+export type StorageErrorCode = "CACHE_UNREADABLE" | "STORE_UNREADABLE" | "WRITE_FAILED";
 
 /** Every code of every {@link SigstoreError}. */
 export type ErrorCode =

@@ -12,6 +12,14 @@ export const MAX_BUNDLES = 1024;
 export const MAX_TRUST_FILE_BYTES = 4 * 1024 * 1024;
 /** Bytes of a public key file. */
 export const MAX_KEY_FILE_BYTES = 64 * 1024;
+/** Bytes of a password that comes from standard input. */
+export const MAX_PASSWORD_BYTES = 64 * 1024;
+/** Rounds of PBKDF2 that opening a private key may take: some seconds. OpenSSL writes 2,048, a careful person a million. */
+export const MAX_PBKDF2_ITERATIONS = 10_000_000;
+/** Bytes that scrypt works through, 128 times N, r and p, to open a private key in PKCS #8. OpenSSL writes 16 MiB. */
+export const MAX_SCRYPT_BYTES = 256 * 1024 * 1024;
+/** Bytes of a file with a certificate, or with a chain of them. */
+export const MAX_CERTIFICATE_FILE_BYTES = 1024 * 1024;
 /** Nesting of objects and arrays in JSON. */
 export const MAX_JSON_DEPTH = 128;
 /** Values in one JSON text, counted by their separators. */
@@ -76,6 +84,14 @@ export const MAX_TRUST_ENTRIES = 256;
 export const MAX_REMEMBERED_CERTIFICATES = 256;
 /** Redirects that one request follows. */
 export const MAX_REDIRECTS = 5;
+/** Bytes of the body of an error that are read for the server's own words. */
+export const MAX_ERROR_BODY_BYTES = 16 * 1024;
+/** Bytes of the answer of Fulcio or of a timestamp authority with certificates. */
+export const MAX_CERTIFICATE_ANSWER_BYTES = 1024 * 1024;
+/** Bytes of the answer of a log: an entry in base64, its proof and its checkpoint. */
+export const MAX_TLOG_ANSWER_BYTES = 4 * 1024 * 1024;
+/** Bytes of a bundle of 256 entries of a tiled log, each of which may be as long as its length in two bytes says. */
+export const MAX_ENTRY_BUNDLE_BYTES = 256 * (2 + 65_535);
 /** Bytes of an artifact that are held in memory; a larger one is streamed. */
 export const MAX_BUFFERED_ARTIFACT_BYTES = 8 * 1024 * 1024;
 /** Bytes of a streamed artifact whose signature algorithm needs all of them at once, as pure Ed25519 does. */
@@ -94,3 +110,11 @@ export const MAX_TUF_TIMESTAMP_BYTES = 16_384;
 export const MAX_TUF_TARGET_BYTES = 8 * 1024 * 1024;
 /** Roles that the search for one TUF target visits. */
 export const MAX_TUF_VISITED_ROLES = 32;
+/** Bytes of one record in a log of the sandbox. */
+export const MAX_STORE_RECORD_BYTES = 64 * 1024 * 1024;
+/** Bytes of one request to a service of the sandbox, but for its registry. Attestations are sent whole to Rekor v1. */
+export const MAX_SANDBOX_REQUEST_BYTES = 128 * 1024 * 1024;
+/** Requests, log entries, certificates and timestamps that the sandbox remembers, of each kind. */
+export const MAX_SANDBOX_RECORDS = 1000;
+/** Faults in force at once in the sandbox. */
+export const MAX_SANDBOX_FAULTS = 256;

@@ -63,6 +63,11 @@ export interface VerificationMaterial {
   readonly tlogEntries: readonly TransparencyLogEntry[];
   /** DER of RFC 3161 responses. */
   readonly rfc3161Timestamps: readonly Uint8Array[];
+  /**
+   * The JSON that the envelope was read from, where timestamps may be over that in place of the signature: see
+   * `assembleBundle`. No bundle file holds it.
+   */
+  readonly envelopeJson?: Uint8Array;
 }
 
 /** Is what was signed, and the signature. */
@@ -197,7 +202,8 @@ function readMediaType(bundle: JsonObjectReader): { mediaType: string; version: 
 
 /** Says what was probably given in place of a bundle. */
 function describeOtherFormat(object: JsonObjectReader): string | undefined {
-  if (object.has("base64Signature")) return "this is a legacy cosign bundle: sign again with a bundle v0.3";
+  if (object.has("base64Signature"))
+    return "this is a legacy cosign bundle: read it with parseLegacyBundle and assembleBundle";
   if (object.has("payload") && object.has("signatures"))
     return "this is a bare DSSE envelope, without verification material";
   if (object.has("attestations")) return "this is a list of attestations: give one of its bundles";

@@ -1,5 +1,5 @@
 /**
- * `cosign-ts/bundle`: reads and writes Sigstore bundles v0.1 to v0.3. Nothing is verified here.
+ * `cosign-ts/bundle`: reads and writes Sigstore bundles v0.1 to v0.3, and reads what cosign wrote before. Nothing is verified here.
  *
  * @module
  */
@@ -17,6 +17,18 @@ export {
   type BundleVersion,
   type VerificationMaterial,
 } from "./bundle.ts";
+export {
+  assembleBundle,
+  isLegacyBundle,
+  parseCertificateFile,
+  parseLegacyBundle,
+  parseLegacyBundleObject,
+  parseSignatureFile,
+  parseTimestampFile,
+  requireSameSigner,
+  type ClaimedSigner,
+  type SignatureParts,
+} from "./legacy.ts";
 export type { HashAlgorithm } from "../crypto/digest.ts";
 export type { Envelope, EnvelopeSignature } from "../dsse/envelope.ts";
 export type { JsonObject, JsonValue } from "../encoding/json.ts";

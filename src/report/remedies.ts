@@ -50,6 +50,7 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   CERTIFICATE_CHAIN_NOT_ALLOWED: "allow certificate chains if intermediates are to come from the bundle",
   CERTIFICATE_CONSTRAINT_VIOLATED: REFUSE,
   CERTIFICATE_ISSUER_UNKNOWN: OTHER_ROOT,
+  CERTIFICATE_MISMATCH: "give the certificate that belongs to the signature, or leave it out",
   CERTIFICATE_NOT_VALID_AT_TIME:
     "sign again; if the bundle should have a timestamp, check that the trusted root knows its authority",
   CERTIFICATE_REVOKED: REFUSE,
@@ -143,6 +144,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   TLOG_ENTRY_CONFLICT: "sign again: the log has an entry that cannot be shown to be this one",
   TLOG_FROZEN: "refresh the signing config: the log shard that it names takes no more entries",
   ADDRESS_IN_USE: "stop what listens there, or choose other ports with --port",
+  FOLDER_IN_USE: "stop the sandbox that works there, or choose another folder with --dir",
+  STORE_UNREADABLE: "start the sandbox in another folder; what is damaged in this one cannot be repaired",
   CONSENT_MISSING: "agree with --yes, where what becomes public may become public",
   IDENTITY_TOKEN_AUDIENCE_MISMATCH: "ask the identity provider for a token with the audience that is expected",
   IDENTITY_TOKEN_EXPIRED: "get a new token, and sign within its lifetime",

@@ -5,6 +5,7 @@
  */
 
 import type { CryptoProvider } from "../crypto/provider.ts";
+import { VerificationError } from "../errors.ts";
 import { parseTimestampResponse } from "../tsa/timestamp-response.ts";
 import { verifyTimestamp } from "../tsa/verify.ts";
 import { FAILED, type Checks } from "./checks.ts";
@@ -14,10 +15,12 @@ import { countedOperator, type TrustMaterial } from "./trust-material.ts";
 /**
  * Verifies every RFC 3161 timestamp of a bundle. One whose authority the root does not know is set aside; one of a known
  * authority that does not hold is a failure, however many others do.
+ *
+ * @param stamped - What a timestamp may be over: the signature, or something that holds it.
  */
 export async function verifyTimestamps(
   tokens: readonly Uint8Array[],
-  signature: Uint8Array,
+  stamped: readonly [Uint8Array, ...Uint8Array[]],
   trust: TrustMaterial,
   options: { readonly crypto: CryptoProvider; readonly policy: string | undefined },
   checks: Checks,
@@ -32,10 +35,12 @@ export async function verifyTimestamps(
         "client-spec §4.2.1",
         async () => {
           const parsed = parseTimestampResponse(token);
-          const proven = await verifyTimestamp(parsed, signature, trust.timestampAuthorities, {
-            crypto,
-            ...(policy === undefined ? {} : { policy }),
-          });
+          const proven = await firstThatFits(stamped, (data) =>
+            verifyTimestamp(parsed, data, trust.timestampAuthorities, {
+              crypto,
+              ...(policy === undefined ? {} : { policy }),
+            }),
+          );
           if (proven === undefined) {
             const path = `verificationMaterial.timestampVerificationData.rfc3161Timestamps[${index}]`;
             setAside.push({
@@ -61,4 +66,18 @@ export async function verifyTimestamps(
     ),
   );
   return verified.filter((timestamp) => timestamp !== undefined && timestamp !== FAILED);
+}
+
+/** Tries each thing that a timestamp may be over. One that is over none of them fails for the first. */
+async function firstThatFits<T>(stamped: readonly Uint8Array[], verify: (data: Uint8Array) => Promise<T>): Promise<T> {
+  let failure: VerificationError | undefined;
+  for (const data of stamped) {
+    try {
+      return await verify(data);
+    } catch (error) {
+      if (!(error instanceof VerificationError) || error.code !== "TIMESTAMP_IMPRINT_MISMATCH") throw error;
+      failure ??= error;
+    }
+  }
+  throw failure ?? new VerificationError("TIMESTAMP_IMPRINT_MISMATCH", "there is nothing that the timestamp is over");
 }

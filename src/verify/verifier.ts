@@ -9,6 +9,7 @@ import type { Digest, HashAlgorithm } from "../crypto/digest.ts";
 import { defaultCryptoProvider, type CryptoProvider } from "../crypto/provider.ts";
 import type { PublicKey } from "../crypto/public-key.ts";
 import type { SignatureAlgorithm } from "../crypto/registry.ts";
+import { parseEnvelope } from "../dsse/envelope.ts";
 import { preAuthEncoding } from "../dsse/pae.ts";
 import { equalBytes } from "../encoding/bytes.ts";
 import { encodeHex } from "../encoding/hex.ts";
@@ -155,7 +156,7 @@ class Verification {
     const [rfc3161, logged, proven, signed] = await Promise.all([
       verifyTimestamps(
         material.rfc3161Timestamps,
-        this.#signature,
+        [this.#signature, ...this.#envelopeJson()],
         this.#trust,
         { crypto: this.#crypto, policy: this.#settings.timestampPolicy },
         this.#checks,
@@ -215,6 +216,20 @@ class Verification {
     const [signature] = content.envelope.signatures;
     if (signature === undefined) throw new VerificationError("SIGNATURE_INVALID", "envelope has no signature");
     return signature.sig;
+  }
+
+  /**
+   * The JSON of the envelope, which cosign 2 had timestamped in place of the signature. Whoever assembled the bundle may have given
+   * some other text: only one that holds this very envelope is as good as the signature in it.
+   */
+  #envelopeJson(): readonly Uint8Array[] {
+    const { envelopeJson } = this.#bundle.verificationMaterial;
+    const { content } = this.#bundle;
+    if (envelopeJson === undefined || content.kind !== "dsseEnvelope") return [];
+    const [signature, ...others] = parseEnvelope(envelopeJson).signatures;
+    return signature !== undefined && others.length === 0 && equalBytes(signature.sig, this.#signature)
+      ? [envelopeJson]
+      : [];
   }
 
   /** Reads whose key the bundle says signed, and whether that is the kind of signer the caller expects. */
