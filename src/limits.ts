@@ -118,3 +118,15 @@ export const MAX_SANDBOX_REQUEST_BYTES = 128 * 1024 * 1024;
 export const MAX_SANDBOX_RECORDS = 1000;
 /** Faults in force at once in the sandbox. */
 export const MAX_SANDBOX_FAULTS = 256;
+/** Bytes of an identity token, and of a file with one. Real ones have about 2,000. */
+export const MAX_IDENTITY_TOKEN_BYTES = 32 * 1024;
+/** Nesting of objects and arrays in a part of an identity token. */
+export const MAX_IDENTITY_TOKEN_DEPTH = 16;
+/** Bytes of an identity provider's answer. */
+export const MAX_OIDC_RESPONSE_BYTES = 256 * 1024;
+/** Bytes of the head of a request that a browser sends at the end of a login. */
+export const MAX_LOGIN_REQUEST_BYTES = 16 * 1024;
+/** Connections that the listener for the end of a login keeps open. */
+export const MAX_LOGIN_CONNECTIONS = 32;
+/** Seconds that a login on another device is waited for, whatever the provider allows. */
+export const MAX_DEVICE_LOGIN_SECONDS = 1800;

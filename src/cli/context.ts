@@ -16,11 +16,21 @@ export interface Sink {
   readonly isTerminal: boolean;
 }
 
+/** Is the terminal that standard input is. What is typed there arrives at {@link Context.stdin}. */
+export interface Terminal {
+  /** Switches between lines that the system echoes and lets edit, and each key as it is pressed, unseen. */
+  setRawMode(raw: boolean): void;
+  /** Does to the process what the interrupt key does. */
+  interrupt(): void;
+}
+
 /** Holds what a command works with. */
 export interface Context {
   readonly stdout: Sink;
   readonly stderr: Sink;
   readonly stdin: AsyncIterable<Uint8Array>;
+  /** Absent where standard input is no terminal. Looking opens it, so only who needs it looks. */
+  readonly terminal?: Terminal | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly now: () => Date;
   readonly fetch: Fetch;

@@ -9,7 +9,7 @@
  */
 
 import { fetchFor } from "../http/fetch.ts";
-import { writeFailed, type Context, type Sink } from "./context.ts";
+import { writeFailed, type Context, type Sink, type Terminal } from "./context.ts";
 import { Interruption } from "./interruption.ts";
 import { runProgram } from "./program.ts";
 
@@ -30,6 +30,9 @@ export async function runProcess(): Promise<never> {
     get stdin() {
       return process.stdin; // opened only where it is read
     },
+    get terminal() {
+      return openTerminal();
+    },
     environment: process.env,
     now: () => new Date(),
     fetch: fetchFor(process.env),
@@ -37,6 +40,20 @@ export async function runProcess(): Promise<never> {
   };
   // What is still being waited for when the program ends, an endless input for instance, does not keep the process.
   process.exit(await runProgram(process.argv.slice(2), context).catch((error: unknown) => tellBug(error, context)));
+}
+
+function openTerminal(): Terminal | undefined {
+  try {
+    if (!process.getBuiltinModule("node:fs").fstatSync(0).isCharacterDevice()) return undefined; // and so not opened
+  } catch {
+    return undefined; // closed
+  }
+  const { stdin } = process;
+  if (!stdin.isTTY) return undefined;
+  return {
+    setRawMode: (raw) => void stdin.setRawMode(raw),
+    interrupt: () => void process.kill(process.pid, "SIGINT"),
+  };
 }
 
 /** What no part of the program expects is a mistake in it. */
