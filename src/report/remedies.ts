@@ -149,6 +149,7 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   CONSENT_MISSING: "agree with --yes, where what becomes public may become public",
   IDENTITY_TOKEN_AUDIENCE_MISMATCH: "ask the identity provider for a token with the audience that is expected",
   IDENTITY_TOKEN_EXPIRED: "get a new token, and sign within its lifetime",
+  IDENTITY_TOKEN_NOT_YET_VALID: "check the clock of this machine; if it is right, wait until the token is valid",
   IDENTITY_TOKEN_UNAVAILABLE:
     "give a token with --identity-token, or sign where a provider is: in CI, or at a terminal with a browser",
   KEY_PASSWORD_MISSING: "set COSIGN_PASSWORD, or run at a terminal",
