@@ -6,7 +6,8 @@
 
 import { SigstoreError } from "../errors.ts";
 import { offlineFetch } from "../http/fetch.ts";
-import { redactUrl, type Fetch } from "../http/request.ts";
+import { redactUrl } from "../http/redact.ts";
+import type { Fetch } from "../http/request.ts";
 import { parseArguments } from "./arguments.ts";
 import { colour, trace, warn, type Command, type Context, type Sink } from "./context.ts";
 import { GLOBAL_FLAGS, parseDuration, usage, type Flags } from "./flags.ts";

@@ -7,7 +7,8 @@
 import { parsePublicKeyPem, type PublicKey } from "../crypto/public-key.ts";
 import { tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { readInputFile } from "../files/read-file.ts";
-import { fetchBytes, redactUrl } from "../http/request.ts";
+import { redactUrl } from "../http/redact.ts";
+import { fetchBytes } from "../http/request.ts";
 import { MAX_KEY_FILE_BYTES } from "../limits.ts";
 import type { Context } from "./context.ts";
 import { usage } from "./flags.ts";

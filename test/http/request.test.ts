@@ -6,7 +6,8 @@ import { inspect, promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { SigstoreError } from "../../src/errors.ts";
-import { fetchBytes, fetchStream, redactUrl, type Fetch, type RequestOptions } from "../../src/http/request.ts";
+import { redactUrl } from "../../src/http/redact.ts";
+import { fetchBytes, fetchStream, type Fetch, type RequestOptions } from "../../src/http/request.ts";
 
 const code = (value: string): unknown => expect.objectContaining({ code: value }) as unknown;
 const text = async (bytes: Promise<Uint8Array>): Promise<string> => Buffer.from(await bytes).toString();

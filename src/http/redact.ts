@@ -1,0 +1,51 @@
+/**
+ * Text without secrets, for messages and logs.
+ *
+ * @module
+ */
+
+/** Removes user name, password, query and fragment from a URL, for messages. */
+export function redactUrl(url: string): string {
+  const parsed = URL.parse(url);
+  return parsed === null ? "an invalid URL" : `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
+}
+
+/**
+ * Masks what may be a secret in text of any origin: private keys, JSON web tokens, credentials of HTTP, values of fields and
+ * parameters that hold secrets, and credentials, queries and fragments of URLs.
+ *
+ * It errs on the side of masking too much. It is a last net, no leave to put secrets into a text.
+ */
+export function redactSecrets(text: string): string {
+  return text
+    .replace(PRIVATE_KEY, "[private key]")
+    .replace(JSON_WEB_TOKEN, "[token]")
+    .replace(SECRET_MEMBER, '$1"[secret]"')
+    .replace(SECRET_PARAMETER, "$1[secret]")
+    .replace(HTTP_CREDENTIALS, (found, scheme: string, value: string) =>
+      PLAIN_WORD.test(value) ? found : `${scheme} [secret]`,
+    )
+    .replace(ANY_URL, redactAnyUrl);
+}
+
+/** To the end of the text where it was cut off. */
+const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|$)/g;
+/** Base64url of `{"` or of `{` and white space, one part or more. */
+const JSON_WEB_TOKEN = /(?<![A-Za-z0-9_-])e(?:yJ|yA|wo|w0|wk)[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*)*/g;
+const SECRET_NAME =
+  "(?:[a-z_]*token|id_?token|password|passwd|pwd|secret|client_?secret|client_?assertion|code_?verifier|device_?code|authorization|api_?key|private_?key|cookie)";
+const SECRET_MEMBER = new RegExp(`("${SECRET_NAME}"\\s*:\\s*)"(?:[^"\\\\]|\\\\.)*(?:"|$)`, "gi");
+const SECRET_PARAMETER = new RegExp(`(?<![A-Za-z_])(${SECRET_NAME}=)[^&\\s"';,]+`, "gi");
+const HTTP_CREDENTIALS = /\b(bearer|basic)\s+([A-Za-z0-9._~+/-]{6,}=*)/gi;
+/** What follows "bearer" or "basic" in a sentence. */
+const PLAIN_WORD = /^[a-z]{6,20}\.?$/;
+const ANY_URL = /\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s"'<>\\]+/gi;
+
+function redactAnyUrl(found: string): string {
+  const end = /[).,;:!?\]]*$/.exec(found)?.[0] ?? "";
+  const url = found.slice(0, found.length - end.length);
+  const parsed = URL.parse(url);
+  if (parsed === null) return `[invalid URL]${end}`;
+  const plain = url.replace(/[?#].*$/s, "").replace(/^([^:]+:\/\/)[^/]*@/, "$1");
+  return `${plain}${end}`;
+}
