@@ -118,6 +118,10 @@ export const MAX_SANDBOX_REQUEST_BYTES = 128 * 1024 * 1024;
 export const MAX_SANDBOX_RECORDS = 1000;
 /** Faults in force at once in the sandbox. */
 export const MAX_SANDBOX_FAULTS = 256;
+/** Bytes of one request to the identity provider, Fulcio or the certificate transparency log of the sandbox. Fulcio has the same limit. */
+export const MAX_IDENTITY_REQUEST_BYTES = 4 * 1024 * 1024;
+/** Logins that the identity provider of the sandbox keeps waiting. */
+export const MAX_PENDING_LOGINS = 1000;
 /** Bytes of an identity token, and of a file with one. Real ones have about 2,000. */
 export const MAX_IDENTITY_TOKEN_BYTES = 32 * 1024;
 /** Nesting of objects and arrays in a part of an identity token. */
