@@ -68,6 +68,11 @@ export class HttpExchange {
     this.#deadline = AbortSignal.timeout(Math.max(0, Math.ceil(this.#endsAt - now)));
   }
 
+  /** How often the request was made so far. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
   /** Does a piece of work until it succeeds, fails for good, or nothing is left of time or attempts. */
   async withRetries<T>(work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const { retries = 2, signal } = this.#options;

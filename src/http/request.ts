@@ -54,6 +54,8 @@ export interface HttpAnswer {
   readonly body: Uint8Array;
   /** From where it came, after redirects. */
   readonly url: string;
+  /** How often the request was made. */
+  readonly attempts: number;
 }
 
 /**
@@ -73,7 +75,7 @@ export async function sendRequest(url: string, request: HttpRequest, options: Re
     const chunks: Uint8Array[] = [];
     // The answer to HEAD announces the length of what it does not have.
     if (request.method !== "HEAD") for await (const chunk of exchange.body(response, attempt)) chunks.push(chunk);
-    return { status, headers, body: concatBytes(...chunks), url: from };
+    return { status, headers, body: concatBytes(...chunks), url: from, attempts: exchange.attempts };
   });
 }
 

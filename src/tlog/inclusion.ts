@@ -2,10 +2,10 @@ import type { CryptoProvider } from "../crypto/provider.ts";
 import { equalBytes } from "../encoding/bytes.ts";
 import { encodeHex } from "../encoding/hex.ts";
 import { VerificationError } from "../errors.ts";
-import { verifyCheckpoint, type Checkpoint } from "./checkpoint.ts";
+import { parseCheckpoint, verifyCheckpoint, type Checkpoint } from "./checkpoint.ts";
 import { leafHash, verifyInclusion } from "./merkle.ts";
 import { parseSignedNote, type SignedNote } from "./signed-note.ts";
-import type { TransparencyLogEntry } from "./transparency-log-entry.ts";
+import type { InclusionProof, TransparencyLogEntry } from "./transparency-log-entry.ts";
 import type { TransparencyLog } from "./transparency-log.ts";
 
 /** Is a tree head that a log signed, and in whose tree an entry was proven to be. */
@@ -34,39 +34,50 @@ export async function verifyInclusionProof(
   crypto: CryptoProvider,
   leaf: Uint8Array = entry.canonicalizedBody,
 ): Promise<VerifiedInclusion> {
-  const proof = entry.inclusionProof;
-  if (proof === undefined)
-    throw new VerificationError("TLOG_INCLUSION_PROOF_MISSING", "log entry has no inclusion proof");
-  if (proof.checkpoint === "") throw invalid("has no checkpoint, which says what tree it is about");
-
+  const proof = requireProof(entry);
   // First of all whose tree it is, so that an unknown log is told from a known one whose proof is wrong.
   const note = parseSignedNote(proof.checkpoint);
   const checkpoint = await verifyCheckpoint(note, log, generation, crypto);
+  await verifyInclusionUnder(checkpoint, entry, generation, crypto, leaf);
+  return { checkpoint, note };
+}
 
+/**
+ * Verifies that an entry is in the tree with this head. Who signed the head is not checked here: see {@link verifyInclusionProof}.
+ *
+ * @param checkpoint - By default the one that the proof holds.
+ * @throws as {@link verifyInclusionProof}, except for the signature.
+ */
+export async function verifyInclusionUnder(
+  checkpoint: Checkpoint | undefined,
+  entry: TransparencyLogEntry,
+  generation: 1 | 2,
+  crypto: CryptoProvider,
+  leaf: Uint8Array = entry.canonicalizedBody,
+): Promise<void> {
+  const proof = requireProof(entry);
+  const { treeSize, rootHash } = checkpoint ?? parseCheckpoint(parseSignedNote(proof.checkpoint).text);
   if (generation === 2 && proof.logIndex !== entry.logIndex) {
     throw invalid("is about another index than the entry", `${entry.logIndex}`, `${proof.logIndex}`);
   }
-  if (proof.treeSize !== checkpoint.treeSize) {
-    throw invalid("has another tree size than its checkpoint", `${checkpoint.treeSize}`, `${proof.treeSize}`);
+  if (proof.treeSize !== treeSize) {
+    throw invalid("has another tree size than its checkpoint", `${treeSize}`, `${proof.treeSize}`);
   }
-  if (!equalBytes(proof.rootHash, checkpoint.rootHash)) {
-    throw invalid(
-      "has another root hash than its checkpoint",
-      encodeHex(checkpoint.rootHash),
-      encodeHex(proof.rootHash),
-    );
+  if (!equalBytes(proof.rootHash, rootHash)) {
+    throw invalid("has another root hash than its checkpoint", encodeHex(rootHash), encodeHex(proof.rootHash));
   }
   await verifyInclusion(
-    {
-      index: proof.logIndex,
-      treeSize: checkpoint.treeSize,
-      leafHash: await leafHash(leaf, crypto),
-      hashes: proof.hashes,
-    },
-    checkpoint.rootHash,
+    { index: proof.logIndex, treeSize, leafHash: await leafHash(leaf, crypto), hashes: proof.hashes },
+    rootHash,
     crypto,
   );
-  return { checkpoint, note };
+}
+
+function requireProof({ inclusionProof: proof }: TransparencyLogEntry): InclusionProof {
+  if (proof === undefined)
+    throw new VerificationError("TLOG_INCLUSION_PROOF_MISSING", "log entry has no inclusion proof");
+  if (proof.checkpoint === "") throw invalid("has no checkpoint, which says what tree it is about");
+  return proof;
 }
 
 function invalid(problem: string, expected?: string, found?: string): VerificationError {

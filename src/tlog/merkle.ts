@@ -43,6 +43,15 @@ export async function leafHash(leaf: Uint8Array, crypto: CryptoProvider): Promis
 }
 
 /**
+ * Hashes an inner node.
+ *
+ * @see RFC 6962 §2.1
+ */
+export async function nodeHash(left: Uint8Array, right: Uint8Array, crypto: CryptoProvider): Promise<Uint8Array> {
+  return await nodeHasher(crypto)(left, right);
+}
+
+/**
  * Computes the root that an inclusion proof leads to. Whether that is a root to trust is not checked here.
  *
  * @throws {@link VerificationError} `TLOG_INCLUSION_PROOF_INVALID` where index, tree size and number of hashes do not fit together.
