@@ -14,8 +14,8 @@ export const MAX_TRUST_FILE_BYTES = 4 * 1024 * 1024;
 export const MAX_KEY_FILE_BYTES = 64 * 1024;
 /** Bytes of a password that comes from standard input. */
 export const MAX_PASSWORD_BYTES = 64 * 1024;
-/** Rounds of PBKDF2 that opening a private key may take: some seconds. OpenSSL writes 2,048, a careful person a million. */
-export const MAX_PBKDF2_ITERATIONS = 10_000_000;
+/** Rounds of PBKDF2 that opening a private key may take: a second or two. OpenSSL writes 2,048, a careful person a million. */
+export const MAX_PBKDF2_ITERATIONS = 2_000_000;
 /** Bytes that scrypt works through, 128 times N, r and p, to open a private key in PKCS #8. OpenSSL writes 16 MiB. */
 export const MAX_SCRYPT_BYTES = 256 * 1024 * 1024;
 /** Bytes of a file with a certificate, or with a chain of them. */
@@ -112,8 +112,6 @@ export const MAX_TUF_TARGET_BYTES = 8 * 1024 * 1024;
 export const MAX_TUF_VISITED_ROLES = 32;
 /** Bytes of one record in a log of the sandbox. */
 export const MAX_STORE_RECORD_BYTES = 64 * 1024 * 1024;
-/** Bytes of one request to a service of the sandbox, but for its registry. Attestations are sent whole to Rekor v1. */
-export const MAX_SANDBOX_REQUEST_BYTES = 128 * 1024 * 1024;
 /** Requests, log entries, certificates and timestamps that the sandbox remembers, of each kind. */
 export const MAX_SANDBOX_RECORDS = 1000;
 /** Faults in force at once in the sandbox. */
@@ -134,3 +132,7 @@ export const MAX_LOGIN_REQUEST_BYTES = 16 * 1024;
 export const MAX_LOGIN_CONNECTIONS = 32;
 /** Seconds that a login on another device is waited for, whatever the provider allows. */
 export const MAX_DEVICE_LOGIN_SECONDS = 1800;
+/** Bytes of one request to Rekor v2 in the sandbox, as in the real service. */
+export const MAX_REKOR_V2_REQUEST_BYTES = 4 * 1024 * 1024;
+/** Bytes of one request to the timestamp authority of the sandbox, as in the real service. */
+export const MAX_TIMESTAMP_REQUEST_BYTES = 1024 * 1024;
