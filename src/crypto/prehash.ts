@@ -70,12 +70,41 @@ async function verifyEcdsaDigest(key: PublicKey, raw: Uint8Array, digest: Uint8A
 const DOM2 = concatBytes(encodeUtf8("SigEd25519 no Ed25519 collisions"), Uint8Array.of(1, 0));
 
 async function verifyEd25519Digest(key: PublicKey, signature: Uint8Array, digest: Uint8Array): Promise<boolean> {
+  return (await loadEd25519Prehashed()).verify(signature, digest, key.keyBytes, { zip215: false });
+}
+
+/**
+ * Loads Ed25519ph as a scheme over the SHA-512 of a message in place of the message.
+ *
+ * @internal
+ */
+export async function loadEd25519Prehashed(): Promise<Ed25519Prehashed> {
   const [{ ed25519 }, { eddsa }, { sha512 }] = await Promise.all([
     import("@noble/curves/ed25519.js"),
     import("@noble/curves/abstract/edwards.js"),
     import("@noble/hashes/sha2.js"),
   ]);
   // Ed25519ph as the library has it hashes the message itself; ours is hashed already.
-  const scheme = eddsa(ed25519.Point, sha512, { domain: (data: Uint8Array) => concatBytes(DOM2, data) });
-  return scheme.verify(signature, digest, key.keyBytes, { zip215: false });
+  return eddsa(ed25519.Point, sha512, {
+    domain: (data: Uint8Array) => concatBytes(DOM2, data),
+    adjustScalarBytes: clamp,
+  });
+}
+
+/** RFC 8032 §5.1.5 step 2, of which the library says nothing where a scheme is put together: only signing needs it. */
+function clamp(scalar: Uint8Array): Uint8Array {
+  scalar[0] = (scalar[0] as number) & 0xf8;
+  scalar[31] = ((scalar[31] as number) & 0x7f) | 0x40;
+  return scalar;
+}
+
+/** Is what is used of the library's scheme. */
+interface Ed25519Prehashed {
+  sign(digest: Uint8Array, seed: Uint8Array): Uint8Array;
+  verify(
+    signature: Uint8Array,
+    digest: Uint8Array,
+    publicKey: Uint8Array,
+    options: { readonly zip215: false },
+  ): boolean;
 }

@@ -10,8 +10,12 @@ import { DIGEST_LENGTH, type HashAlgorithm } from "./digest.ts";
 import type { MaybePromise } from "./provider.ts";
 import { rsaNumbers, type PublicKey } from "./public-key.ts";
 
-/** RFC 8017 §9.2, note 1: the DER of DigestInfo up to the digest itself. */
-const DIGEST_INFO: Readonly<Record<HashAlgorithm, Uint8Array>> = {
+/**
+ * Is the DER of DigestInfo up to the digest itself: RFC 8017 §9.2, note 1.
+ *
+ * @internal
+ */
+export const DIGEST_INFO: Readonly<Record<HashAlgorithm, Uint8Array>> = {
   sha256: fromHex("3031300d060960864801650304020105000420"),
   sha384: fromHex("3041300d060960864801650304020205000430"),
   sha512: fromHex("3051300d060960864801650304020305000440"),
