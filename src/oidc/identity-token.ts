@@ -90,14 +90,24 @@ function tryDecodePart(part: string): Uint8Array | undefined {
 function decodePart(part: string, what: string): JsonObject {
   const bytes = tryDecodePart(part);
   if (bytes === undefined) throw malformed(`has a ${what} that is not base64url`);
-  const value = parseJson(bytes, {
-    what: `${what} of the identity token`,
-    code: "IDENTITY_TOKEN_MALFORMED",
-    maxBytes: MAX_IDENTITY_TOKEN_BYTES,
-    maxDepth: MAX_IDENTITY_TOKEN_DEPTH,
-  });
+  const value = parsePart(bytes, what);
   if (!isObject(value)) throw malformed(`has a ${what} that is not a JSON object`);
   return value;
+}
+
+function parsePart(bytes: Uint8Array, what: string): JsonValue {
+  try {
+    return parseJson(bytes, {
+      what: `${what} of the identity token`,
+      code: "IDENTITY_TOKEN_MALFORMED",
+      maxBytes: MAX_IDENTITY_TOKEN_BYTES,
+      maxDepth: MAX_IDENTITY_TOKEN_DEPTH,
+    });
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    // Without the cause, which quotes what it could not read.
+    throw new FormatError(error.code, error.message, { expected: error.expected, found: error.found });
+  }
 }
 
 /** Reads a claim that must be text where it is there. */

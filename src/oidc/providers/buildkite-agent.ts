@@ -1,0 +1,48 @@
+import { requestObject } from "../oidc-request.ts";
+import { serviceUrl } from "../../http/redirect.ts";
+import { absent, available, variable, type IdentityProvider } from "../provider.ts";
+
+const TOKEN_NAME = "BUILDKITE_AGENT_ACCESS_TOKEN";
+const JOB_NAME = "BUILDKITE_JOB_ID";
+const DEFAULT_ENDPOINT = "https://agent.buildkite.com/v3";
+
+/**
+ * Asks Buildkite's agent API for the token of the job.
+ *
+ * @see {@link https://buildkite.com/docs/pipelines/security/oidc | Buildkite, OIDC}
+ */
+export const buildkiteAgent: IdentityProvider = {
+  name: "buildkite-agent",
+  detect({ environment }) {
+    if (variable(environment, TOKEN_NAME) === undefined) {
+      return Promise.resolve(absent(`${TOKEN_NAME} is not set`));
+    }
+    if (variable(environment, JOB_NAME) === undefined) {
+      return Promise.resolve({
+        kind: "not-configured",
+        reason: `${TOKEN_NAME} is set, but ${JOB_NAME} is not`,
+        remedy: `pass ${JOB_NAME} on to where this runs, for instance into the container`,
+      });
+    }
+    return Promise.resolve(available(`${TOKEN_NAME} and ${JOB_NAME} are set`));
+  },
+  async obtain({ environment, audience, request }) {
+    const endpoint = variable(environment, "BUILDKITE_AGENT_ENDPOINT") ?? DEFAULT_ENDPOINT;
+    const job = encodeURIComponent(variable(environment, JOB_NAME) ?? "");
+    const { body } = await requestObject(
+      serviceUrl(endpoint, `/jobs/${job}/oidc/tokens`),
+      {
+        method: "POST",
+        headers: {
+          authorization: `Token ${variable(environment, TOKEN_NAME) ?? ""}`,
+          "content-type": "application/json",
+          accept: "application/json",
+        },
+        body: JSON.stringify({ audience }),
+        accept: [200, 201],
+      },
+      { ...request, service: "Buildkite" },
+    );
+    return body.text("token");
+  },
+};
