@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PEOPLE, issuerOf, signArguments } from "../test/interop/cosign-arguments.ts";
 import { predicatesFor } from "./testdata-predicates.mjs";
-import { UNREACHABLE, ensurePeers, findPeers, runProgram, startRealStack } from "../test/interop/real-stack.ts";
+import { UNREACHABLE, ensurePeers, findPeers, runProgram, startRealStack } from "../test/interop/stack.ts";
 
 const PROJECT = resolve(fileURLToPath(import.meta.url), "..", "..");
 const OUT = resolve(process.argv[2] ?? join(PROJECT, "testdata", "real"));
@@ -335,7 +335,7 @@ async function sign(stack, root, spec) {
   let signer = { key: `${spec.key}.key` };
   if (spec.by !== undefined) {
     const { kind, claims } = PEOPLE[spec.by];
-    writeFileSync(inWork(`${spec.by}.token`), stack.token(kind, claims));
+    writeFileSync(inWork(`${spec.by}.token`), await stack.token(kind, claims));
     signer = { identityToken: `${spec.by}.token` };
   }
   // Without a trusted root cosign does not verify what it has just made, which it cannot for Ed25519.
@@ -564,7 +564,7 @@ for (const [root, specs] of Object.entries({ a: mainCases(), b: otherCases() }))
       tuf: { repository: `${root}/tuf`, root: `${root}/tuf/1.root.json` },
     };
   } finally {
-    stack.stop();
+    await stack.stop();
   }
 }
 

@@ -1,4 +1,4 @@
-import type { TokenKind } from "./real-stack.ts";
+import type { TokenKind } from "./stack.ts";
 
 /** Somebody whom the identity provider of the stack gives tokens to, and how Fulcio writes them into the certificate. */
 export interface Person {

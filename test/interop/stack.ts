@@ -1,7 +1,9 @@
-import { execFile, execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { get } from "node:http";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 /** The programs that a real Sigstore consists of, and the folder of scripts that builds and starts them. */
 export interface Peers {
@@ -18,25 +20,38 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** A running Sigstore on loopback. The names are those of its `env.json`. */
-export interface RealStack {
+/** Which Sigstore it is: the services that everybody else runs, or our own in one process. */
+export type StackKind = "real" | "sandbox";
+
+/** A running Sigstore on loopback. The names are those of its `env.json`, which are the same for both kinds. */
+export interface Stack {
+  readonly kind: StackKind;
   readonly dir: string;
   readonly oidcUrl: string;
+  readonly fulcioUrl: string;
+  readonly ctlogUrl: string;
+  readonly rekor1Url: string;
+  readonly rekor2Url: string;
+  readonly tsaUrl: string;
   readonly tufUrl: string;
   readonly tufRoot: string;
   readonly trustedRoot: string;
   readonly signingConfig: string;
   readonly signingConfigRekor1: string;
-  /** Returns a signed identity token; the claims given replace the usual ones. */
-  token(kind: TokenKind, claims?: Readonly<Record<string, string>>): string;
-  stop(): void;
+  /** `host:port`; absent where the stack was started without one. */
+  readonly registry?: string;
+  /** Mints a signed identity token; the claims given replace the usual ones. */
+  token(kind: TokenKind, claims?: Readonly<Record<string, string>>): Promise<string>;
+  stop(): Promise<void>;
 }
 
 export type TokenKind = "email" | "github" | "gitlab";
 
+/** What has to be there for anything to be asked at all. */
 const PROGRAMS = [
   "cosign",
   "sigstore-go-verification",
+  "tuf-client",
   "fulcio",
   "ct_server",
   "trillian_log_server",
@@ -77,8 +92,8 @@ function missingPrograms(peers: Peers): readonly string[] {
   return PROGRAMS.filter((program) => !existsSync(join(peers.bin, program)));
 }
 
-/** Starts the stack in `dir`, which is emptied. It is stopped by `stop()`, and when this process ends. */
-export function startRealStack(peers: Peers, dir: string): RealStack {
+/** Starts the real services in `dir`, which is emptied. They are stopped by `stop()`, and when this process ends. */
+export function startRealStack(peers: Peers, dir: string): Stack {
   const script = join(peers.scripts, "stack.mjs");
   let running = true;
   const stop = (): void => {
@@ -90,27 +105,65 @@ export function startRealStack(peers: Peers, dir: string): RealStack {
       process.kill(Number(readFileSync(join(dir, "pid"), "utf8")), "SIGTERM"); // it did not run, or said why
     }
   };
-  process.prependOnceListener("exit", stop); // before whoever removes the folder that `dir` is in
+  stopWithProcess(stop);
+  execFileSync(process.execPath, [script, "up", dir], { stdio: ["ignore", "ignore", 2] });
+  return readStack("real", dir, () => Promise.resolve(stop()));
+}
+
+/** Starts `cosign-ts sandbox` in `dir`, as somebody at a shell would. */
+export async function startSandboxStack(cli: string, dir: string): Promise<Stack> {
+  mkdirSync(dir);
+  const log = openSync(join(dir, "..", "sandbox.log"), "w");
+  const child = spawn(process.execPath, [cli, "sandbox", "--dir", dir], {
+    stdio: ["ignore", log, log],
+    env: { PATH: process.env["PATH"] ?? "", HOME: dir },
+  });
+  closeSync(log);
+  const ended = new Promise<void>((done) => void child.once("exit", () => done()));
+  stopWithProcess(() => child.kill("SIGKILL"));
+  for (let waited = 0; !existsSync(join(dir, "env.json")); waited += 100) {
+    if (child.exitCode !== null || waited > 30_000)
+      throw new Error(`the sandbox did not start: ${readFileSync(join(dir, "..", "sandbox.log"), "utf8")}`);
+    await setTimeout(100);
+  }
+  return readStack("sandbox", dir, async () => {
+    child.kill("SIGTERM");
+    await ended;
+  });
+}
+
+function stopWithProcess(stop: () => void): void {
+  process.prependOnceListener("exit", stop); // before whoever removes the folder that it runs in
   for (const [signal, status] of [
     ["SIGINT", 130],
     ["SIGTERM", 143],
     ["SIGHUP", 129],
   ] as const)
-    process.once(signal, () => process.exit(status));
-  execFileSync(process.execPath, [script, "up", dir], { stdio: ["ignore", "ignore", 2] });
-  const env = JSON.parse(readFileSync(join(dir, "env.json"), "utf8")) as Omit<RealStack, "token" | "stop">;
+    if (process.listenerCount(signal) === 0) process.once(signal, () => process.exit(status));
+}
+
+function readStack(kind: StackKind, dir: string, stop: () => Promise<void>): Stack {
+  const env = JSON.parse(readFileSync(join(dir, "env.json"), "utf8")) as Omit<Stack, "token" | "stop" | "kind">;
   return {
     ...env,
-    // Not by fetch: its kept connection would be to the stack before, when one follows another on the same port.
-    token(kind, claims = {}) {
-      return execFileSync(
-        process.execPath,
-        [script, "token", dir, kind, ...Object.entries(claims).map(([name, value]) => `${name}=${value}`)],
-        { encoding: "utf8" },
-      );
-    },
+    kind,
+    token: (tokenKind, claims = {}) =>
+      read(`${env.oidcUrl}${tokenKind === "email" ? "" : `/${tokenKind}`}/token?${new URLSearchParams(claims).toString()}`),
     stop,
   };
+}
+
+/** Not by fetch: its kept connection would be to the stack before, when one follows another on the same port. */
+function read(url: string): Promise<string> {
+  return new Promise((done, fail) => {
+    get(url, { agent: false }, (response) => {
+      let text = "";
+      response
+        .setEncoding("utf8")
+        .on("data", (chunk: string) => void (text += chunk))
+        .on("end", () => (response.statusCode === 200 ? done(text.trim()) : fail(new Error(`${url}: ${text}`))));
+    }).on("error", fail);
+  });
 }
 
 /**
@@ -124,10 +177,10 @@ export function runProgram(
   options: { readonly cwd: string; readonly home: string; readonly env?: Readonly<Record<string, string>> },
 ): Promise<Outcome> {
   const inherited = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(COSIGN|SIGSTORE|TUF|GITHUB|XDG)_/.test(name)),
+    Object.entries(process.env).filter(([name]) => !/^(COSIGN|SIGSTORE|TUF|GITHUB|XDG|CI$|ACTIONS|GITLAB)/.test(name)),
   );
   return new Promise((done) => {
-    execFile(
+    const child = execFile(
       program,
       args,
       {
@@ -141,6 +194,7 @@ export function runProgram(
         done({ status, stdout, stderr: error !== null && stderr === "" ? error.message : stderr });
       },
     );
+    child.stdin?.end();
   });
 }
 
