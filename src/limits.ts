@@ -90,6 +90,8 @@ export const MAX_ERROR_BODY_BYTES = 16 * 1024;
 export const MAX_CERTIFICATE_ANSWER_BYTES = 1024 * 1024;
 /** Bytes of the answer of a log: an entry in base64, its proof and its checkpoint. */
 export const MAX_TLOG_ANSWER_BYTES = 4 * 1024 * 1024;
+/** Ids of entries that a search in a log's index may find. */
+export const MAX_INDEX_MATCHES = 100_000;
 /** Bytes of a bundle of 256 entries of a tiled log, each of which may be as long as its length in two bytes says. */
 export const MAX_ENTRY_BUNDLE_BYTES = 256 * (2 + 65_535);
 /** Bytes of an artifact that are held in memory; a larger one is streamed. */
