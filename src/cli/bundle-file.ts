@@ -4,13 +4,19 @@
  * @module
  */
 
-import { parseBundle, type Bundle } from "../bundle/bundle.ts";
+import { parseBundleObject, type Bundle } from "../bundle/bundle.ts";
+import { isLegacyBundle, parseLegacyBundleObject, type SignatureParts } from "../bundle/legacy.ts";
+import { parseJson } from "../encoding/json.ts";
 import { FormatError, InputError } from "../errors.ts";
 import { exists, readInputFile } from "../files/read-file.ts";
 import { MAX_BUNDLE_BYTES } from "../limits.ts";
 import { notice, trace, type Context } from "./context.ts";
 import type { Flags } from "./flags.ts";
 import { naming } from "./named-input.ts";
+
+/** Is what a bundle file holds: a Sigstore bundle, or the parts that cosign kept together before. */
+export type BundleFile =
+  { readonly kind: "bundle"; readonly bundle: Bundle } | { readonly kind: "legacy"; readonly parts: SignatureParts };
 
 /**
  * Reads the bundle that `--bundle` names, otherwise the one of the artifact.
@@ -19,17 +25,25 @@ import { naming } from "./named-input.ts";
  * @throws InputError `BUNDLE_NOT_FOUND` and those of a file; FormatError; VerificationError `TLOG_ENTRY_DUPLICATE`.
  * @see Sigstore client specification §4.1.1
  */
-export async function readBundle(operand: string | undefined, flags: Flags, context: Context): Promise<Bundle> {
+export async function readBundleFile(operand: string | undefined, flags: Flags, context: Context): Promise<BundleFile> {
   const path = flags.string("bundle") ?? (await findBundle(operand, context));
   const bytes = await readInputFile(path, MAX_BUNDLE_BYTES, "bundle");
-  const bundle = await naming(path, () => parse(bytes));
-  trace(context, `bundle: ${path}, ${bundle.mediaType}, ${bytes.length} bytes`);
-  return bundle;
+  const file = await naming(path, () => parseBundleFile(bytes));
+  const format = file.kind === "bundle" ? file.bundle.mediaType : "cosign's old format";
+  trace(context, `bundle: ${path}, ${format}, ${bytes.length} bytes`);
+  return file;
 }
 
-function parse(bytes: Uint8Array): Bundle {
+/**
+ * Parses a bundle file of either format.
+ *
+ * @throws FormatError; VerificationError `TLOG_ENTRY_DUPLICATE`, `KEY_HINT_MISMATCH`, `ALGORITHM_UNSUPPORTED`.
+ */
+export function parseBundleFile(bytes: Uint8Array): BundleFile {
+  const json = parseJson(bytes, { what: "bundle", code: "BUNDLE_MALFORMED", maxBytes: MAX_BUNDLE_BYTES });
+  if (isLegacyBundle(json)) return { kind: "legacy", parts: parseLegacyBundleObject(json) };
   try {
-    return parseBundle(bytes);
+    return { kind: "bundle", bundle: parseBundleObject(json) };
   } catch (error) {
     if (!(error instanceof FormatError) || error.found?.includes("sigstore.trustedroot") !== true) throw error;
     throw new FormatError(error.code, "this is a trusted root, not a bundle", {

@@ -12,7 +12,7 @@ import { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
 import { trace, warn, type Context } from "./context.ts";
 import { usage, type Flags } from "./flags.ts";
 import { naming } from "./named-input.ts";
-import { ignoresLog } from "./verifier-options.ts";
+import { ignoresLog, ignoresSct, requiresTimestamp } from "./verifier-options.ts";
 
 /** Is a trusted root, and where it came from. */
 export interface ChosenTrust {
@@ -28,6 +28,7 @@ export interface ChosenTrust {
 export async function loadChosenTrust(flags: Flags, context: Context): Promise<ChosenTrust> {
   const started = performance.now();
   const loaded = await load(flags, context);
+  const trustedRoot = await withOwnAuthorities(loaded.trustedRoot, flags, context);
   for (const text of loaded.notices) warn(context, text);
   if (context.verbose === true) {
     const { describeTrust } = await import("../report/text.ts");
@@ -35,7 +36,33 @@ export async function loadChosenTrust(flags: Flags, context: Context): Promise<C
     for (const { path, reason } of loaded.trustedRoot.unusable)
       trace(context, `trust: ${path} cannot be used: ${reason}`);
   }
-  return loaded;
+  return { trustedRoot, source: loaded.source };
+}
+
+/** Puts the authorities that older flags name in the place of those of the root, as cosign does. */
+async function withOwnAuthorities(root: TrustedRoot, flags: Flags, context: Context): Promise<TrustedRoot> {
+  const chain = flags.string("certificate-chain");
+  const roots = flags.string("ca-roots");
+  const tsaChain = flags.string("timestamp-certificate-chain");
+  if (chain === undefined && roots === undefined && tsaChain === undefined) return root;
+  const { readAuthority } = await import("./service-spec.ts");
+  const { readCertificateFile } = await import("./signed-material.ts");
+  const authorities = [
+    ...(chain === undefined ? [] : [await readAuthority("fulcio", { url: chain, "certificate-chain": chain })]),
+    ...(roots === undefined ? [] : await readCertificateFile(roots, "CA roots", context)).map((certificate) => ({
+      subject: {},
+      uri: roots ?? "",
+      certificates: [certificate],
+      validFor: { start: certificate.notBefore },
+    })),
+  ];
+  return {
+    ...root,
+    ...(authorities.length > 0 && { certificateAuthorities: authorities }),
+    ...(tsaChain !== undefined && {
+      timestampAuthorities: [await readAuthority("tsa", { url: tsaChain, "certificate-chain": tsaChain })],
+    }),
+  };
 }
 
 async function load(flags: Flags, context: Context): ReturnType<typeof resolveTrust> {
@@ -62,13 +89,14 @@ async function load(flags: Flags, context: Context): ReturnType<typeof resolveTr
   });
 }
 
-/** Says whether nothing of a trusted root would be looked at, as in cosign: a key, no log, no timestamp. */
+/** Says whether nothing of a trusted root would be looked at, as in cosign: no log, and signer and time known otherwise. */
 function needsNoTrust(flags: Flags): boolean {
+  const ownAuthority = flags.has("certificate-chain") || flags.has("ca-roots");
+  const ownTime = flags.has("timestamp-certificate-chain");
   return (
-    flags.has("key") &&
     ignoresLog(flags) &&
-    !flags.boolean("use-signed-timestamps") &&
-    !flags.has("timestamp-threshold")
+    (flags.has("key") || (ownAuthority && ignoresSct(flags))) &&
+    (ownTime || (!requiresTimestamp(flags) && !flags.has("timestamp-threshold")))
   );
 }
 

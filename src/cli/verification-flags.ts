@@ -27,7 +27,7 @@ export const EXTENSION_FLAGS: readonly {
   name: GITHUB_FLAGS[field] ?? `certificate-${kebab(field)}`,
 }));
 
-/** Lists cosign's flags for signatures that are not bundles, which are not verified here. */
+/** Lists cosign's flags for signatures that are not bundles. With one that is a bundle, none of them may be given. */
 export const LEGACY_FLAGS: readonly string[] = [
   "certificate",
   "certificate-chain",
@@ -159,7 +159,7 @@ export const VERIFICATION_FLAGS: readonly Flag[] = [
     description: "print each check with its outcome and the section that demands it",
   },
   { name: "private-infrastructure", kind: "boolean", description: "", deprecated: "use --tlog-threshold=0" },
-  { name: "new-bundle-format", kind: "boolean", description: "", deprecated: "it is the only format" },
+  { name: "new-bundle-format", kind: "boolean", description: "", deprecated: "the format is found out" },
   { name: "max-workers", kind: "number", description: "", deprecated: "it has no effect on files" },
   { name: "experimental-oci11", kind: "boolean", description: "", deprecated: "it has no effect on files" },
   { name: "rekor-url", kind: "string", description: "", deprecated: "logs are named by the trusted root" },

@@ -4,20 +4,19 @@
  * @module
  */
 
-import { PolicyError } from "../errors.ts";
+import { PolicyError, SigstoreError } from "../errors.ts";
 import { readInputFile } from "../files/read-file.ts";
 import { MAX_TRUST_FILE_BYTES } from "../limits.ts";
 import { Verifier } from "../verify/verifier.ts";
 import { parseDetachedSct } from "../x509/sct.ts";
 import { openArtifact, type OpenArtifact } from "./artifact-operand.ts";
-import { readBundle } from "./bundle-file.ts";
 import type { Context } from "./context.ts";
 import { readExpectedSigner } from "./expected-signer.ts";
 import { usage, type Flags } from "./flags.ts";
 import { naming } from "./named-input.ts";
 import { checkOutputFlags, printEvidence } from "./result.ts";
+import { readSignedMaterial } from "./signed-material.ts";
 import { loadChosenTrust } from "./trust-choice.ts";
-import { LEGACY_FLAGS } from "./verification-flags.ts";
 import { readVerifierOptions, timePolicyFor } from "./verifier-options.ts";
 
 /** Is what a verifying command asks, besides the flags that all of them have. */
@@ -41,25 +40,42 @@ export interface VerificationRequest {
 export async function runVerification(request: VerificationRequest, flags: Flags, context: Context): Promise<number> {
   const { operand, predicateType, what } = request;
   checkOutputFlags(flags);
-  refuseLegacy(flags);
+  refuseHardware(flags);
   const signer = await readExpectedSigner(flags, context);
   const options = await readVerifierOptions(flags, context, what);
   const sct = flags.string("sct");
   const detachedScts = sct === undefined ? undefined : [await readDetachedSct(sct)];
-  const bundle = await readBundle(operand, flags, context);
+  const { bundle, isLegacy } = await readSignedMaterial(operand, flags, signer, context);
   if (predicateType !== undefined && bundle.content.kind === "messageSignature") throw noAttestation(predicateType);
   const { trustedRoot, source } = await loadChosenTrust(flags, context);
   const time = options.time ?? timePolicyFor(bundle, flags, context);
-  const verifier = await Verifier.create(trustedRoot, { ...options, time, trustSource: source });
+  const verifier = await Verifier.create(trustedRoot, {
+    ...options,
+    time,
+    trustSource: source,
+    // Intermediates that the caller gave are no part of what was signed.
+    allowCertificateChain: options.allowCertificateChain === true || flags.has("ca-intermediates"),
+  });
   const { artifact, end } = await (request.open ?? (() => openArtifact(operand ?? "", context)))();
   try {
     const evidence = await verifier.verify(bundle, artifact, { ...signer, detachedScts, predicateType });
     end();
     await printEvidence(evidence, flags, context);
     return 0;
+  } catch (error) {
+    throw isLegacy && bundle.verificationMaterial.tlogEntries.length === 0 ? withLogRemedy(error) : error;
   } finally {
     end();
   }
+}
+
+/** cosign would ask the log; the verifier opens no socket. */
+function withLogRemedy(error: unknown): unknown {
+  if (!(error instanceof SigstoreError) || error.code !== "TLOG_THRESHOLD_NOT_MET") return error;
+  return Object.assign(error, {
+    remedy:
+      "make a bundle of it with cosign-ts bundle create, which fetches the log entry, and give that with --bundle",
+  });
 }
 
 function noAttestation(expected: string): PolicyError {
@@ -73,8 +89,8 @@ function noAttestation(expected: string): PolicyError {
   );
 }
 
-/** cosign verifies signatures, certificates and timestamps in files of their own too. We take bundles only. */
-function refuseLegacy(flags: Flags): void {
+/** At most one signer, and none in hardware. */
+function refuseHardware(flags: Flags): void {
   const signers = ["key", "certificate", "sk"].filter((name) =>
     name === "sk" ? flags.boolean(name) : flags.has(name),
   );
@@ -89,13 +105,6 @@ function refuseLegacy(flags: Flags): void {
       remedy: "export the public key with cosign public-key --sk, and give it with --key",
     });
   }
-  const remedy =
-    "make a bundle of them with cosign bundle create, and give it with --bundle; name an authority of your own in a --trusted-root";
-  if (!flags.boolean("new-bundle-format", true))
-    throw usage(`${flags.nameOf("new-bundle-format")}=false is not supported: only bundles are verified`, { remedy });
-  const legacy = LEGACY_FLAGS.find((name) => flags.has(name));
-  if (legacy !== undefined)
-    throw usage(`${flags.nameOf(legacy)} is not supported: only bundles are verified`, { remedy });
 }
 
 async function readDetachedSct(path: string): Promise<ReturnType<typeof parseDetachedSct>> {

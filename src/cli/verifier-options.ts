@@ -50,6 +50,16 @@ export function ignoresLog(flags: Flags): boolean {
   return flags.boolean("insecure-ignore-tlog") || flags.boolean("private-infrastructure");
 }
 
+/** Says whether an RFC 3161 timestamp is required. */
+export function requiresTimestamp(flags: Flags): boolean {
+  return flags.boolean("use-signed-timestamps") || flags.has("timestamp-certificate-chain");
+}
+
+/** Says whether no signed certificate timestamp is required. */
+export function ignoresSct(flags: Flags): boolean {
+  return flags.boolean("insecure-ignore-sct") || flags.number("sct-threshold") === 0;
+}
+
 function readThresholds(flags: Flags, context: Context, what: string): Thresholds {
   const base = flags.choice("profile", ["github"]) === "github" ? GITHUB_PROFILE.thresholds : DEFAULT_THRESHOLDS;
   if (flags.boolean("insecure-ignore-tlog") || flags.number("tlog-threshold") === 0) {
@@ -58,13 +68,13 @@ function readThresholds(flags: Flags, context: Context, what: string): Threshold
       `Skipping tlog verification is an insecure practice that lacks transparency and auditability verification for the ${what}.`,
     );
   }
-  if (flags.boolean("insecure-ignore-sct") || flags.number("sct-threshold") === 0) {
+  if (ignoresSct(flags)) {
     warn(context, "Skipping SCT verification accepts certificates that were never made public.");
   }
   return {
     tlog: flags.number("tlog-threshold") ?? (ignoresLog(flags) ? 0 : base.tlog),
     sct: flags.number("sct-threshold") ?? (flags.boolean("insecure-ignore-sct") ? 0 : base.sct),
-    timestamp: flags.number("timestamp-threshold") ?? (flags.boolean("use-signed-timestamps") ? 1 : base.timestamp),
+    timestamp: flags.number("timestamp-threshold") ?? (requiresTimestamp(flags) ? 1 : base.timestamp),
     witness: flags.number("witness-threshold"),
   };
 }

@@ -791,24 +791,31 @@ const CASES: readonly Case[] = [
 
   // Formats that are not bundles
   usage({
-    name: "a signature in a file of its own",
+    name: "a signature beside a bundle",
     args: verify("--signature", "s"),
-    cause: /--signature is not supported: only bundles are verified/,
-    remedy: /cosign bundle create/,
+    cause: /signature may not be provided using --signature when the bundle is a Sigstore bundle/,
+    remedy: /leave --signature out/,
     warnings: 1,
   }),
   usage({
-    name: "a certificate in a file of its own",
+    name: "a certificate beside a bundle",
     args: verify("--cert", "c"),
-    cause: /--certificate is not supported/,
-    remedy: /cosign bundle create/,
+    cause: /certificate must be in bundle and may not be provided using --certificate/,
+    remedy: /leave --certificate out/,
     warnings: 1,
   }),
   usage({
     name: "the format before bundles",
     args: verify("--new-bundle-format=false"),
-    cause: /--new-bundle-format=false is not supported/,
-    remedy: /cosign bundle create/,
+    cause: /--new-bundle-format is false, but the bundle is a Sigstore bundle/,
+    remedy: /the format is found out/,
+    warnings: 1,
+  }),
+  usage({
+    name: "a signature that is neither a file nor base64",
+    args: ["verify-blob", "--key", REAL.key, "--signature", "app.sig", REAL.artifact],
+    cause: /--signature "app.sig" is neither a file nor base64/,
+    remedy: /check the path/,
     warnings: 1,
   }),
   usage({
