@@ -6,6 +6,7 @@
 
 import { InputError, ServiceError, SigstoreError, type ServiceErrorCode } from "../errors.ts";
 import { MAX_ERROR_BODY_BYTES, MAX_REDIRECTS } from "../limits.ts";
+import { abortableSleep } from "./pause.ts";
 import { redactSecrets, redactUrl } from "./redact.ts";
 import { followRedirect, harmlessHeaders, parseHttpUrl, REDIRECTS } from "./redirect.ts";
 import type { HttpRequest, RequestOptions } from "./request.ts";
@@ -307,19 +308,4 @@ function isCertificateProblem(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   return /^(CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH)/.test(code);
-}
-
-async function abortableSleep(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-  });
 }
