@@ -59,6 +59,21 @@ export function openOutputFile(path: string, mode: number): OutputFile {
   });
 }
 
+/**
+ * Writes a result whole: to the file that the flags name, otherwise to standard output.
+ *
+ * @throws {@link StorageError} `WRITE_FAILED`.
+ */
+export function writeOutput(text: string, path: string | undefined, { stdout }: { readonly stdout: Sink }): void {
+  if (path === undefined) {
+    stdout.write(text);
+    return;
+  }
+  const file = openOutputFile(path, 0o600);
+  file.write(text);
+  file.commit();
+}
+
 /** Writes beside the file, and renames over it in the end. */
 function replace(path: string, target: string, mode: number): OutputFile {
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.tmp`);

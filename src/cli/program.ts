@@ -35,6 +35,21 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/verify-blob-attestation.ts")).verifyBlobAttestation,
   },
   {
+    name: "generate-key-pair",
+    summary: "Generate a key pair to sign with",
+    load: async () => (await import("./commands/generate-key-pair.ts")).generateKeyPairCommand,
+  },
+  {
+    name: "import-key-pair",
+    summary: "Import a private key to sign with",
+    load: async () => (await import("./commands/import-key-pair.ts")).importKeyPairCommand,
+  },
+  {
+    name: "public-key",
+    summary: "Write the public key of a private key",
+    load: async () => (await import("./commands/public-key.ts")).publicKey,
+  },
+  {
     name: "bundle inspect",
     summary: "Show what a bundle says, without verifying it",
     load: async () => (await import("./commands/bundle-inspect.ts")).bundleInspect,
@@ -48,6 +63,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     name: "trusted-root create",
     summary: "Write a trusted root file for a Sigstore instance of one's own",
     load: async () => (await import("./commands/trusted-root-create.ts")).trustedRootCreate,
+  },
+  {
+    name: "signing-config create",
+    summary: "Write a signing config: the services to sign with",
+    load: async () => (await import("./commands/signing-config-create.ts")).signingConfigCreate,
   },
   {
     name: "env",
@@ -136,7 +156,7 @@ async function withoutCommand(words: readonly string[], help: boolean, context: 
 
 /** cosign's commands that are not here: whoever writes one of them made no mistake in writing. */
 const COSIGN_ONLY: ReadonlySet<string> = new Set(
-  "attach attest attest-blob clean copy dockerfile download generate generate-key-pair import-key-pair load login manifest public-key save sign sign-blob signing-config tree triangulate upload verify verify-attestation".split(
+  "attach attest attest-blob clean copy dockerfile download generate load login manifest save sign sign-blob tree triangulate upload verify verify-attestation".split(
     " ",
   ),
 );

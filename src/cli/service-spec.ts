@@ -18,10 +18,11 @@ import { parseCertificatesPem, type Certificate } from "../x509/certificate.ts";
 import { parseName, tryReadText } from "../x509/name.ts";
 import { verifyAuthorityChain } from "../x509/path.ts";
 import { parseTime, usage } from "./flags.ts";
+import { parseKeyValues, type KeyValues } from "./key-values.ts";
 import { naming } from "./named-input.ts";
 
 /** Are the parts of a description. */
-export type ServiceSpec = Readonly<Record<string, string | undefined>>;
+export type ServiceSpec = KeyValues;
 
 const REQUIRED = {
   fulcio: ["url", "certificate-chain"],
@@ -41,21 +42,7 @@ export type ServiceFlag = keyof typeof REQUIRED;
 
 /** Reads `key=value,key=value`. @throws InputError `USAGE_INVALID`. */
 export function parseServiceSpec(flag: ServiceFlag, text: string): ServiceSpec {
-  const required: readonly string[] = REQUIRED[flag];
-  const optional: readonly string[] = OPTIONAL[flag];
-  const form = `${required.map((name) => `${name}=…`).join(",")}[,${optional.map((name) => `${name}=…`).join(",")}]`;
-  const fields: Record<string, string> = {};
-  for (const part of text.split(",")) {
-    const equals = part.indexOf("=");
-    const key = part.slice(0, Math.max(0, equals)).trim();
-    if (![...required, ...optional].includes(key))
-      throw usage(`--${flag} has an unknown part ${JSON.stringify(part)}`, { expected: form });
-    if (fields[key] !== undefined)
-      throw usage(`--${flag} has ${key}= twice`, { remedy: `repeat --${flag} for another service` });
-    fields[key] = part.slice(equals + 1).trim();
-  }
-  const missing = required.find((name) => (fields[name] ?? "") === "");
-  if (missing !== undefined) throw usage(`--${flag} lacks ${missing}=`, { expected: form });
+  const fields = parseKeyValues(flag, text, REQUIRED[flag], OPTIONAL[flag]);
   if (!URL.canParse(fields["url"] ?? ""))
     throw usage(`--${flag} has an invalid url ${JSON.stringify(fields["url"])}`, { expected: "https://…" });
   return fields;

@@ -10,7 +10,7 @@ import { loadTrust } from "../../tuf/load-trust.ts";
 import { warn, type Command, type Context } from "../context.ts";
 import { DEPRECATED_SERVICE_FLAGS, readDeprecatedSpecs } from "../deprecated-service-flags.ts";
 import { usage, type Flags } from "../flags.ts";
-import { openOutputFile } from "../output-file.ts";
+import { writeOutput } from "../output-file.ts";
 import { parseServiceSpec, readAuthority, readLog, type ServiceFlag, type ServiceSpec } from "../service-spec.ts";
 
 const MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
@@ -69,7 +69,7 @@ export const trustedRootCreate: Command = {
       unusable: [],
       ignoredFields: [],
     });
-    write(`${JSON.stringify(JSON.parse(text), undefined, 2)}\n`, flags.string("out"), context);
+    writeOutput(`${JSON.stringify(JSON.parse(text), undefined, 2)}\n`, flags.string("out"), context);
     return 0;
   },
 };
@@ -133,14 +133,4 @@ function replaceLogs(
       remedy: "describe it once, with the time that spans both",
     });
   return [...defaults.filter(({ logId }) => !byId.has(encodeHex(logId))), ...own];
-}
-
-function write(text: string, path: string | undefined, context: Context): void {
-  if (path === undefined) {
-    context.stdout.write(text);
-    return;
-  }
-  const file = openOutputFile(path, 0o600);
-  file.write(text);
-  file.commit();
 }
