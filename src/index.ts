@@ -15,6 +15,16 @@ export { parseTrustedRoot, type TrustedRoot } from "./trust/trusted-root.ts";
 export { formatDigest, tryParseDigest, type Digest } from "./crypto/digest.ts";
 export { parsePublicKey, parsePublicKeyPem, type PublicKey } from "./crypto/public-key.ts";
 export { initializeTrust, loadTrust, type LoadedTrust, type LoadTrustOptions } from "./tuf/load-trust.ts";
+export { attest, sign } from "./sign/sign.ts";
+export { SigningSession } from "./sign/session.ts";
+export type {
+  AttestableStatement,
+  ServiceChoice,
+  SignableArtifact,
+  SignedBundle,
+  SignerChoice,
+  SignOptions,
+} from "./sign/options.ts";
 export { evidenceToJson, refusalToJson } from "./report/json.ts";
 export { checksToText, evidenceToText, refusalToText } from "./report/text.ts";
 export {

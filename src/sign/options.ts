@@ -14,6 +14,7 @@ import type { Signer } from "../keys/signer.ts";
 import type { SigningConfig } from "../trust/signing-config.ts";
 import type { LoadSigningConfigOptions } from "../tuf/load-signing-config.ts";
 import type { VerifiedBundle } from "../verify/evidence.ts";
+import type { ExpectedIdentity } from "../verify/identity.ts";
 import type { Disclosure } from "./disclosure.ts";
 import type { SigningEvent } from "./events.ts";
 
@@ -63,15 +64,27 @@ export type SignerChoice =
       readonly signer?: Signer | undefined;
       /** What the token's audience must be. Default `sigstore`. */
       readonly audience?: string | undefined;
+      /**
+       * Whom the certificate must name. Default: whom the token names, as Fulcio's own configuration maps its claims; a private
+       * instance may map them otherwise.
+       */
+      readonly identity?: ExpectedIdentity | undefined;
     }
   | {
       readonly kind: "key";
-      readonly signer: Signer;
+      /** A signer, or what loads one, which an Ed25519 key needs to be of use both for files and for statements. */
+      readonly signer: Signer | ((request: SignerRequest) => Promise<Signer>);
       /** A certificate of the key, PEM or DER, in place of the key itself in the bundle. */
       readonly certificate?: string | Uint8Array | undefined;
       /** PEM, the certificate's issuer first. Root certificates in it are left out of the bundle. */
       readonly certificateChain?: string | Uint8Array | undefined;
     };
+
+/** Is what a function that loads a key is told. It is called again only for an Ed25519 key that is needed both ways. */
+export interface SignerRequest {
+  /** Whether an Ed25519 key must sign hashes (`ed25519-ph`), as transparency logs want it. For other keys it means nothing. */
+  readonly prehashed: boolean;
+}
 
 /** Is what a token function is told. */
 export interface IdentityTokenRequest {
@@ -114,7 +127,9 @@ export interface SigningOptions {
    * config comes from, otherwise the public-good root. `"unsafe-none"` uses answers whose signatures nobody checked.
    */
   readonly trust?: TrustChoice | "unsafe-none" | undefined;
-  /** Milliseconds for one signature, from the token on: requests, retries and waits together. Default 3 minutes. */
+  /** SCTs that a certificate of Fulcio must have. Default 1; 0 only for an instance without a certificate transparency log. */
+  readonly sctThreshold?: number | undefined;
+  /** Milliseconds for one signature, without the time that the token takes: requests, retries and waits together. Default 3 minutes. */
   readonly timeoutMs?: number | undefined;
   /** Attempts after the first one of each request. Default 2. */
   readonly retries?: number | undefined;

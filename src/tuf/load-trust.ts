@@ -106,7 +106,7 @@ export async function loadTrustFile(
   try {
     const client = await openClient(chosen, options, now);
     const bytes = await client.target(target);
-    const notices = noticesOf(client, what);
+    const notices = noticesOf(client);
     return {
       bytes,
       source: client.source,
@@ -227,14 +227,14 @@ async function openClient(
 
 async function readTrust(client: TufClient): Promise<LoadedTrust> {
   const trustedRoot = parseTrustedRoot(await client.target(TRUSTED_ROOT_TARGET));
-  return { trustedRoot, source: client.source, notices: noticesOf(client, "trust") };
+  return { trustedRoot, source: client.source, notices: noticesOf(client) };
 }
 
-function noticesOf({ source, notices }: TufClient, what: string): readonly string[] {
+function noticesOf({ source, notices }: TufClient): readonly string[] {
   if (!source.expired) return notices;
   return [
     ...notices,
-    `${what} of ${source.mirror} expired ${source.expires.toISOString()}; it is used because work is offline`,
+    `trust of ${source.mirror} expired ${source.expires.toISOString()}; it is used because work is offline`,
   ];
 }
 

@@ -3,6 +3,7 @@ import { encodeDer } from "../asn1/writer.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import type { PublicKey } from "../crypto/public-key.ts";
 import { algorithmOf } from "../crypto/registry.ts";
+import { encodeBase64 } from "../encoding/base64.ts";
 import { concatBytes, encodeUint64 } from "../encoding/bytes.ts";
 import { encodeHex } from "../encoding/hex.ts";
 import { JsonReader } from "../encoding/json-reader.ts";
@@ -86,6 +87,23 @@ export function parseDetachedSct(json: string | Uint8Array): SignedCertificateTi
   const extensions = sct.optional("extensions")?.base64() ?? new Uint8Array(0);
   const signature = new TlsReader(sct.required("signature").base64(MAX_SIGNATURE_BYTES));
   return readSignature(signature, { logId, timestampMs: BigInt(time), extensions });
+}
+
+/** Writes an SCT as {@link parseDetachedSct} reads it. */
+export function serializeDetachedSct(sct: SignedCertificateTimestamp): string {
+  const { logId, timestampMs, extensions, hashAlgorithm, signatureAlgorithm, signature } = sct;
+  const digitallySigned = concatBytes(
+    Uint8Array.of(hashAlgorithm, signatureAlgorithm),
+    encodeUint16(signature.length),
+    signature,
+  );
+  return JSON.stringify({
+    sct_version: 0,
+    id: encodeBase64(logId),
+    timestamp: Number(timestampMs),
+    extensions: encodeBase64(extensions),
+    signature: encodeBase64(digitallySigned),
+  });
 }
 
 /**
