@@ -16,7 +16,7 @@ const crypto = process.getBuiltinModule("node:crypto");
 
 /** Names the PEM block that is written. */
 export const ENCRYPTED_KEY_LABEL = "ENCRYPTED SIGSTORE PRIVATE KEY";
-/** Names the same in files of cosign before 2.0. */
+/** Names the same in files of older versions of cosign. */
 export const OLD_ENCRYPTED_KEY_LABEL = "ENCRYPTED COSIGN PRIVATE KEY";
 
 const CODE = "PRIVATE_KEY_MALFORMED";
@@ -32,12 +32,13 @@ interface ScryptParameters {
   readonly p: number;
 }
 
-/** cosign reads these two alone, so nobody can make it work longer. It wrote the first until 2021. */
+const WRITTEN_PARAMETERS: ScryptParameters = { N: 65_536, r: 8, p: 1 };
+/** cosign reads no others either, so that no file can ask for more work and memory: 128 MiB at most. */
 const KNOWN_PARAMETERS: readonly ScryptParameters[] = [
   { N: 32_768, r: 8, p: 1 },
-  { N: 65_536, r: 8, p: 1 },
+  WRITTEN_PARAMETERS,
+  { N: 131_072, r: 8, p: 1 },
 ];
-const WRITTEN_PARAMETERS: ScryptParameters = { N: 65_536, r: 8, p: 1 };
 
 /** Is an encrypted private key taken apart. */
 export interface EncryptedKey {

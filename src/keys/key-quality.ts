@@ -5,7 +5,8 @@ import { tryDecodeBase64Url } from "../encoding/base64.ts";
 import { encodeHex } from "../encoding/hex.ts";
 import { FormatError } from "../errors.ts";
 
-const MIN_EXPONENT = 65_537n;
+/** cosign takes no other. */
+const EXPONENT = 65_537n;
 
 /**
  * Checks that an RSA key was generated as one should be. Of other kinds nothing can be wrong that their encoding does not show.
@@ -20,7 +21,7 @@ export function checkKeyQuality(privateKey: KeyObject, { type, modulusBits = 0 }
   if (type !== "rsa") return; // nobody exports the numbers of a key for PSS alone
   const { n, e, p, q } = privateKey.export({ format: "jwk" });
   const [modulus, exponent, first, second] = [n, e, p, q].map(toBigInt) as [bigint, bigint, bigint, bigint];
-  if (exponent < MIN_EXPONENT) throw weak("its exponent is too small", `at least ${MIN_EXPONENT}`, `${exponent}`);
+  if (exponent !== EXPONENT) throw weak("its exponent is not the usual one", `${EXPONENT}`, `${exponent}`);
   if (first * second !== modulus) throw weak("its modulus is not the product of its two primes");
   const half = BigInt(modulusBits / 2);
   const isHalf = (prime: bigint): boolean => prime >> half === 0n && prime >> (half - 1n) === 1n;

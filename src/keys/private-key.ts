@@ -68,7 +68,7 @@ export async function readPrivateKey(
 
 /**
  * Encrypts a private key of another tool as cosign does, after looking whether it is a good one: RSA of 2048, 3072 or 4096 bits
- * with an exponent of 65537 or more and sound primes, P-256, P-384, P-521, Ed25519 or ML-DSA, and the two halves belong together.
+ * with the exponent 65537 and sound primes, P-256, P-384, P-521, Ed25519 or ML-DSA, and the two halves belong together.
  *
  * @throws as {@link readPrivateKey}.
  */

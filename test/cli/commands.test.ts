@@ -81,6 +81,7 @@ describe("examples of the help", () => {
     into("app", REAL.artifact);
     into("cosign.pub", REAL.key);
     into("trusted_root.json", REAL.root);
+    into("openssl.pem", join(projectDir, "testdata/keys/openssl-p256-sec1.pem"));
     const root = jsonFile("real/a/trusted_root.json") as unknown as {
       readonly tlogs: readonly { readonly publicKey: { readonly rawBytes: string } }[];
       readonly certificateAuthorities: readonly {
@@ -103,6 +104,7 @@ describe("examples of the help", () => {
       PATH: `${folder}:${process.env["PATH"] ?? ""}`,
       HOME: folder,
       COSIGN_TRUSTED_ROOT: REAL.root,
+      COSIGN_PASSWORD: "examples",
     };
     return {
       folder,
@@ -189,7 +191,7 @@ describe("env", () => {
 
   test("describes each registered variable, with its value, then lists others that are set", async () => {
     const lines = await shown();
-    expect(lines.slice(0, 3)).toEqual([
+    expect(lines.slice(3, 6)).toEqual([
       "# HOME holds the folder .sigstore/root, in which TUF metadata is cached",
       "# Expects: path of a folder",
       "HOME=/home/me",
@@ -203,6 +205,7 @@ describe("env", () => {
   test("--show-descriptions=false shows values alone, registered ones in order, then others in order", async () => {
     const names = (await shown("--show-descriptions=false")).map((line) => line.split("=")[0]);
     const registered = [
+      "COSIGN_PASSWORD",
       "HOME",
       "HTTPS_PROXY",
       "HTTP_PROXY",
@@ -212,7 +215,9 @@ describe("env", () => {
       "TUF_ROOT",
       "TUF_ROOT_JSON",
     ];
-    const others = Object.keys(environment).filter((name) => /^(?:COSIGN|SIGSTORE)_|^http_proxy$/.test(name));
+    const others = Object.keys(environment).filter(
+      (name) => /^(?:COSIGN|SIGSTORE)_|^http_proxy$/.test(name) && !registered.includes(name),
+    );
     expect(names).toEqual([...registered, ...others.toSorted()]);
   });
 

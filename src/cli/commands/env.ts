@@ -15,6 +15,11 @@ interface Variable {
 
 const VARIABLES: readonly Variable[] = [
   {
+    name: "COSIGN_PASSWORD",
+    description: "is the password of the private key; an empty one counts",
+    expects: "text",
+  },
+  {
     name: "HOME",
     description: "holds the folder .sigstore/root, in which TUF metadata is cached",
     expects: "path of a folder",
