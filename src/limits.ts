@@ -114,6 +114,8 @@ export const MAX_TUF_TARGET_BYTES = 8 * 1024 * 1024;
 export const MAX_TUF_VISITED_ROLES = 32;
 /** Bytes of one record in a log of the sandbox. */
 export const MAX_STORE_RECORD_BYTES = 64 * 1024 * 1024;
+/** Bytes of one request to a log of the sandbox. Attestations are sent whole to Rekor v1. */
+export const MAX_SANDBOX_REQUEST_BYTES = 128 * 1024 * 1024;
 /** Requests, log entries, certificates and timestamps that the sandbox remembers, of each kind. */
 export const MAX_SANDBOX_RECORDS = 1000;
 /** Faults in force at once in the sandbox. */
@@ -138,3 +140,5 @@ export const MAX_DEVICE_LOGIN_SECONDS = 1800;
 export const MAX_REKOR_V2_REQUEST_BYTES = 4 * 1024 * 1024;
 /** Bytes of one request to the timestamp authority of the sandbox, as in the real service. */
 export const MAX_TIMESTAMP_REQUEST_BYTES = 1024 * 1024;
+/** Bytes of a DSSE envelope that the sandbox remembers with the log entry, to make a bundle of both. */
+export const MAX_SANDBOX_ENVELOPE_BYTES = 256 * 1024;
