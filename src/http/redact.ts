@@ -19,13 +19,13 @@ export function redactUrl(url: string): string {
 export function redactSecrets(text: string): string {
   return text
     .replace(PRIVATE_KEY, "[private key]")
+    .replace(ANY_URL, redactAnyUrl)
     .replace(JSON_WEB_TOKEN, "[token]")
     .replace(SECRET_MEMBER, '$1"[secret]"')
     .replace(SECRET_PARAMETER, "$1[secret]")
     .replace(HTTP_CREDENTIALS, (found, scheme: string, value: string) =>
       PLAIN_WORD.test(value) ? found : `${scheme} [secret]`,
-    )
-    .replace(ANY_URL, redactAnyUrl);
+    );
 }
 
 /** To the end of the text where it was cut off. */
