@@ -119,7 +119,9 @@ export async function startSandboxStack(cli: string, dir: string): Promise<Stack
     env: { PATH: process.env["PATH"] ?? "", HOME: dir },
   });
   closeSync(log);
-  const ended = new Promise<void>((done) => void child.once("exit", () => done()));
+  const ended = new Promise<void>((done) => {
+    child.once("exit", () => done());
+  });
   stopWithProcess(() => child.kill("SIGKILL"));
   for (let waited = 0; !existsSync(join(dir, "env.json")); waited += 100) {
     if (child.exitCode !== null || waited > 30_000)
@@ -148,7 +150,9 @@ function readStack(kind: StackKind, dir: string, stop: () => Promise<void>): Sta
     ...env,
     kind,
     token: (tokenKind, claims = {}) =>
-      read(`${env.oidcUrl}${tokenKind === "email" ? "" : `/${tokenKind}`}/token?${new URLSearchParams(claims).toString()}`),
+      read(
+        `${env.oidcUrl}${tokenKind === "email" ? "" : `/${tokenKind}`}/token?${new URLSearchParams(claims).toString()}`,
+      ),
     stop,
   };
 }
