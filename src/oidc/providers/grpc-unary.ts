@@ -51,9 +51,8 @@ export async function callUnary(call: UnaryCall, options: UnaryOptions): Promise
   ]);
   const { service, timeoutMs, signal } = options;
   signal?.throwIfAborted();
-  const session = connectHttp2("http://localhost", {
-    createConnection: (): Duplex => connectSocket(call.socketPath),
-  });
+  const socket = connectSocket(call.socketPath);
+  const session = connectHttp2("http://localhost", { createConnection: (): Duplex => socket });
   let timer: ReturnType<typeof setTimeout> | undefined;
   let abort: (() => void) | undefined;
   try {
@@ -74,6 +73,8 @@ export async function callUnary(call: UnaryCall, options: UnaryOptions): Promise
           }),
         );
       };
+      // What the socket says is more telling than what comes of it.
+      socket.on("error", unreachable);
       session.on("error", unreachable);
       const stream = session.request({
         ":method": "POST",
@@ -104,7 +105,10 @@ export async function callUnary(call: UnaryCall, options: UnaryOptions): Promise
         }
       });
       // An answer without a message has its status in the headers.
-      stream.on("end", () => resolve({ headers: { ...headers, ...trailers }, body: concatBytes(...chunks) }));
+      stream.on("end", () => {
+        if (headers[":status"] !== undefined)
+          resolve({ headers: { ...headers, ...trailers }, body: concatBytes(...chunks) });
+      });
       stream.on("close", () => unreachable("connection closed"));
       stream.end(frame(call.message));
     });
