@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { IDENTITY, KEYLESS, REAL, temporaryFolder } from "../support/cli.ts";
 import { change, without } from "../support/json-edits.ts";
@@ -379,4 +380,49 @@ test("the statement of a sandbox that speaks of several artifacts is verified fr
   ]);
   expect(outcome(run)).toBe(OK);
   expect(realPath("a")).toContain("testdata");
+});
+
+describe("what the real cosign wrote (testdata/legacy)", () => {
+  const at = (name: string): string => fileURLToPath(new URL(`../../testdata/legacy/${name}`, import.meta.url));
+  const trust = ["--trusted-root", at("trusted_root.json")];
+  const alice = ["--certificate-identity", "alice@example.com", "--certificate-oidc-issuer", "http://127.0.0.1:4400"];
+  const key = ["--key", at("key.pub")];
+  const stamped = (name: string): readonly string[] => [
+    "--use-signed-timestamps",
+    "--rfc3161-timestamp",
+    at(`${name}.timestamp.json`),
+  ];
+  const blob = "verify-blob";
+  const attestation = "verify-blob-attestation";
+  const last = (run: Run): string => (run.status === 0 ? (run.stderr.split("\n").at(-2) ?? "") : outcome(run));
+
+  test.for<readonly [string, string, string, readonly string[]]>([
+    ["Verified OK", blob, "blob-keyless", alice],
+    ["Verified OK", blob, "blob-keyless", [...alice, ...stamped("blob-keyless")]],
+    [
+      "Verified OK",
+      blob,
+      "blob-keyless",
+      [...alice, "--certificate", at("blob-keyless.pem"), "--signature", at("blob-keyless.sig")],
+    ],
+    ["Verified OK", blob, "blob-key", key],
+    ["Verified OK", blob, "blob-key", [...key, "--signature", at("blob-key.sig")]],
+    ["Verified OK", blob, "blob-key-unlogged", [...key, "--insecure-ignore-tlog"]],
+    ["Verified OK", attestation, "attestation-keyless", alice],
+    ["Verified OK", attestation, "attestation-keyless", [...alice, ...stamped("attestation-keyless")]],
+    ["Verified OK", attestation, "attestation-keyless", [...alice, "--signature", at("attestation-keyless.sig")]],
+    ["Verified OK", attestation, "attestation-key", key],
+    ["TLOG_THRESHOLD_NOT_MET", blob, "blob-key-unlogged", key],
+    ["TIMESTAMP_IMPRINT_MISMATCH", blob, "blob-keyless", [...alice, ...stamped("attestation-keyless")]],
+    ["CERTIFICATE_MISMATCH", blob, "blob-keyless", [...alice, "--certificate", at("attestation-keyless.pem")]],
+    ["SIGNER_KIND_MISMATCH", blob, "blob-key", alice],
+    ["SIGNER_KIND_MISMATCH", blob, "blob-keyless", key],
+    ["KEY_HINT_MISMATCH", blob, "blob-key", ["--key", REAL.key]],
+    ["PREDICATE_TYPE_MISMATCH", attestation, "attestation-key", [...key, "--type", "vuln"]],
+    ["PREDICATE_TYPE_MISMATCH", attestation, "blob-key", key],
+  ])("%s: %s of %s", async ([expected, command, name, more]) => {
+    const args = [command, "--bundle", at(`${name}.json`), ...trust, ...more, at("hello.txt")];
+    expect(last(await runInProcess(args))).toBe(expected);
+    if (expected === "Verified OK") expect((await runInProcess([...args.slice(0, -1), REAL.other])).status).toBe(1);
+  });
 });

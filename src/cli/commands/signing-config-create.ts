@@ -84,7 +84,7 @@ export const signingConfigCreate: Command = {
     },
   ],
   examples: [
-    "cosign-ts signing-config create --fulcio url=https://fulcio.example.com,api-version=1,start-time=2026-01-01T00:00:00Z,operator=example.com --rekor url=https://rekor.example.com,api-version=2,start-time=2026-01-01T00:00:00Z,operator=example.com --rekor-config ANY --tsa url=https://tsa.example.com/api/v1/timestamp,api-version=1,start-time=2026-01-01T00:00:00Z,operator=example.com --tsa-config EXACT:1 --out signing_config.json",
+    "cosign-ts signing-config create --fulcio url=https://fulcio.example.com,api-version=1,start-time=2026-01-01T00:00:00Z,operator=example.com --rekor url=https://rekor.example.com,api-version=2,start-time=2026-01-01T00:00:00Z,operator=example.com --rekor-config ANY --tsa url=https://tsa.example.com/timestamp,api-version=1,start-time=2026-01-01T00:00:00Z,operator=example.com --tsa-config EXACT:1 --out signing_config.json",
     "cosign-ts signing-config create --with-default-services --offline --no-default-rekor --out signing_config.json",
   ],
   async run(_operands, flags, context) {

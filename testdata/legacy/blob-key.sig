@@ -1,0 +1,1 @@
+MEUCIFFMe+JxM2fK8p/U9hEqaVITiK9/+wbRDD5oQgWsFRcmAiEAg+wWPfTnGcrga9T0roguzPg0b5qz1cMm8vLVi6EI2iA=
