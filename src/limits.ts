@@ -142,3 +142,5 @@ export const MAX_REKOR_V2_REQUEST_BYTES = 4 * 1024 * 1024;
 export const MAX_TIMESTAMP_REQUEST_BYTES = 1024 * 1024;
 /** Bytes of a DSSE envelope that the sandbox remembers with the log entry, to make a bundle of both. */
 export const MAX_SANDBOX_ENVELOPE_BYTES = 256 * 1024;
+/** Bytes of a request that sets a fault in the sandbox. */
+export const MAX_SANDBOX_FAULT_BYTES = 16 * 1024;

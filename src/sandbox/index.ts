@@ -1,0 +1,28 @@
+/**
+ * `cosign-ts/sandbox`: a whole Sigstore in one process, on loopback, to try things with and to test against.
+ *
+ * @module
+ */
+
+export {
+  startSandbox,
+  type Rotation,
+  type Sandbox,
+  type SandboxOptions,
+  type SandboxPaths,
+  type SandboxUrls,
+} from "./sandbox.ts";
+export {
+  HTTP_FAULTS,
+  parseFault,
+  SANDBOX_SERVICES,
+  type ActiveFault,
+  type Fault,
+  type HttpFault,
+  type SandboxServiceName,
+} from "./faults.ts";
+export type { SandboxRequest } from "./listener.ts";
+export type { Claim, IdentityKind } from "./oidc/claims.ts";
+export type { SigningConfig } from "../trust/signing-config.ts";
+export type { TrustedRoot } from "../trust/trusted-root.ts";
+export { InputError, SigstoreError, StorageError } from "../errors.ts";
