@@ -193,7 +193,8 @@ export class HttpExchange {
       status,
       retryable,
       retryAfterMs,
-      expected: `status ${accept.join(" or ")}`,
+      // Those among them that are errors are accepted to be told in another way.
+      expected: `status ${accept.filter((one) => one < 400 || accept.every((other) => other >= 400)).join(" or ")}`,
       found: `status ${status}${retryAfterMs === undefined ? "" : `, to try again after ${retryAfter}`}`,
     });
   }

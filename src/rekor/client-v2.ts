@@ -165,8 +165,10 @@ async function findConflicting(
   const { envelope, note, checkpoint, logId } = await untilPublished(baseUrl, logIndex, conflict, options);
   const { treeSize, rootHash } = checkpoint;
 
-  const tile = tileAt(0, logIndex, treeSize);
-  const found = (await fetchTile(baseUrl, tile, options))[Number(logIndex % BigInt(TILE_WIDTH))] as Uint8Array;
+  // The leaf's own tile is needed for the proof too.
+  const own = tileAt(0, logIndex, treeSize);
+  const leaves = await fetchTile(baseUrl, own, options);
+  const found = leaves[Number(logIndex % BigInt(TILE_WIDTH))] as Uint8Array;
   if (!equalBytes(found, leaf)) {
     const difference = new VerificationError("TLOG_ENTRY_MISMATCH", `entry ${logIndex} is another one`, {
       expected: encodeHex(leaf),
@@ -174,12 +176,9 @@ async function findConflicting(
     });
     throw inTheWay("is not the one that was to be made", conflict, difference);
   }
-  const hashes = await inclusionProofFromTiles(
-    logIndex,
-    treeSize,
-    (wanted) => fetchTile(baseUrl, wanted, options),
-    options.crypto,
-  );
+  const read = async (tile: Tile): Promise<readonly Uint8Array[]> =>
+    tile.level === own.level && tile.index === own.index ? leaves : await fetchTile(baseUrl, tile, options);
+  const hashes = await inclusionProofFromTiles(logIndex, treeSize, read, options.crypto);
   const entry: TransparencyLogEntry = {
     logIndex,
     logId: logId ?? shortLogId(note, checkpoint, conflict),
