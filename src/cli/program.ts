@@ -10,7 +10,7 @@ import { redactUrl } from "../http/redact.ts";
 import type { Fetch } from "../http/request.ts";
 import { parseArguments } from "./arguments.ts";
 import { colour, trace, warn, type Command, type Context, type Sink } from "./context.ts";
-import { GLOBAL_FLAGS, parseDuration, usage, type Flags } from "./flags.ts";
+import { GLOBAL_FLAGS, globalFlagsOf, parseDuration, usage, type Flags } from "./flags.ts";
 import { Interruption, untilAborted } from "./interruption.ts";
 import type { OutputFile } from "./output-file.ts";
 import { nearest } from "./suggestion.ts";
@@ -55,6 +55,16 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/bundle-inspect.ts")).bundleInspect,
   },
   {
+    name: "bundle create",
+    summary: "Make a bundle of what was signed before there were bundles",
+    load: async () => (await import("./commands/bundle-create.ts")).bundleCreate,
+  },
+  {
+    name: "bundle upgrade",
+    summary: "Bring an older bundle to the current version",
+    load: async () => (await import("./commands/bundle-upgrade.ts")).bundleUpgrade,
+  },
+  {
     name: "initialize",
     summary: "Begin or renew trust in a TUF repository",
     load: async () => (await import("./commands/initialize.ts")).initialize,
@@ -68,6 +78,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     name: "signing-config create",
     summary: "Write a signing config: the services to sign with",
     load: async () => (await import("./commands/signing-config-create.ts")).signingConfigCreate,
+  },
+  {
+    name: "sandbox",
+    summary: "Run a whole Sigstore on this machine, to try things with",
+    load: async () => (await import("./commands/sandbox.ts")).sandbox,
   },
   {
     name: "env",
@@ -120,7 +135,7 @@ async function dispatch(args: readonly string[], context: Context): Promise<numb
   }
   const { flags, operands, warnings } = parseArguments(
     rest,
-    [...command.flags, ...GLOBAL_FLAGS],
+    [...command.flags, ...globalFlagsOf(command)],
     command.environment ? context.environment : {},
   );
   for (const text of warnings) warn(context, text);
@@ -185,8 +200,8 @@ async function runCommand(
   flags: Flags,
   context: Context,
 ): Promise<number> {
-  const timeout = AbortSignal.timeout(readTimeout(flags));
-  const signal = AbortSignal.any([context.signal, timeout]);
+  const limit = readTimeout(command, flags);
+  const signal = limit === undefined ? context.signal : AbortSignal.any([context.signal, AbortSignal.timeout(limit)]);
   const verbose = flags.boolean("verbose");
   const started = performance.now();
   const path = flags.string("output-file");
@@ -209,7 +224,8 @@ async function runCommand(
   });
   try {
     checkOperands(command, operands);
-    const status = await untilAborted(command.run(operands, flags, inner), signal);
+    const work = command.run(operands, flags, inner);
+    const status = await (command.isEndless === true ? work : untilAborted(work, signal));
     file?.commit();
     trace(outer, `ended after ${elapsed(started)}`);
     return status;
@@ -264,8 +280,10 @@ function withFields(context: Context, fields: Partial<Context>): Context {
   return Object.create(context, Object.getOwnPropertyDescriptors(fields)) as Context;
 }
 
-function readTimeout(flags: Flags): number {
-  const milliseconds = parseDuration(flags.string("timeout") ?? "3m0s", flags.nameOf("timeout"));
+function readTimeout({ isEndless = false }: Command, flags: Flags): number | undefined {
+  const text = flags.string("timeout");
+  if (text === undefined && isEndless) return undefined;
+  const milliseconds = parseDuration(text ?? "3m0s", flags.nameOf("timeout"));
   if (milliseconds <= 0)
     throw usage(`${flags.nameOf("timeout")} must be longer than nothing`, { expected: "for instance 90s or 3m0s" });
   return Math.min(Math.ceil(milliseconds), 2 ** 31 - 1);

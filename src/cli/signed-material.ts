@@ -97,7 +97,7 @@ async function complete(
     signer: certificate ?? parts.signer,
     intermediates:
       intermediates === undefined ? [] : await readCertificateFile(intermediates, "intermediate certificates", context),
-    rfc3161Timestamps: timestamp === undefined ? [] : [await readTimestamp(timestamp, context)],
+    rfc3161Timestamps: timestamp === undefined ? [] : [await readTimestampFile(timestamp, context)],
   };
 }
 
@@ -185,7 +185,12 @@ export async function readCertificateFile(
   );
 }
 
-async function readTimestamp(reference: string, context: Context): Promise<Uint8Array> {
+/**
+ * Reads a timestamp in a file of its own, or from a URL.
+ *
+ * @throws InputError, ServiceError, FormatError.
+ */
+export async function readTimestampFile(reference: string, context: Context): Promise<Uint8Array> {
   return await naming(nameOf(reference), async () =>
     parseTimestampFile(await read(reference, "timestamp", 2 * MAX_TIMESTAMP_BYTES, context)),
   );
