@@ -51,6 +51,8 @@ export interface Command {
   /** Whether flags are read from `COSIGN_*` variables, which in cosign some commands do not. */
   readonly environment: boolean;
   readonly examples?: readonly string[];
+  /** Whether it runs until it is interrupted: that is its end, which it puts in order itself, and not an error. */
+  readonly isEndless?: boolean;
   /** @returns the exit status. */
   run(operands: readonly string[], flags: Flags, context: Context): Promise<number>;
   /** Writes to standard output why it ended in an error, where the flags ask for that. */

@@ -159,3 +159,13 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
     description: "say on standard error what is read, trusted and requested, and how long it takes",
   },
 ];
+
+/** Gives the flags that a command has besides its own. What runs until it is interrupted has a time limit only where one is given. */
+export function globalFlagsOf({ isEndless = false }: { readonly isEndless?: boolean }): readonly Flag[] {
+  if (!isEndless) return GLOBAL_FLAGS;
+  return GLOBAL_FLAGS.map((flag) => {
+    if (flag.name !== "timeout") return flag;
+    const { default: _limit, ...rest } = flag;
+    return { ...rest, description: "end after this time" };
+  });
+}

@@ -5,7 +5,7 @@
  */
 
 import type { Command } from "./context.ts";
-import { GLOBAL_FLAGS, type Flag } from "./flags.ts";
+import { globalFlagsOf, type Flag } from "./flags.ts";
 
 const WIDTH = 118;
 /** A flag that is longer has its description on the next line. */
@@ -50,7 +50,7 @@ export function commandHelp(command: Command): string {
     ...(examples.length === 0 ? [] : ["Examples:", ...examples.flatMap(continued), ""]),
     ...(flags.length === 0 ? [] : ["Flags:", ...describe(flags), ""]),
     "Global flags:",
-    ...describe(GLOBAL_FLAGS),
+    ...describe(globalFlagsOf(command)),
     "",
   ].join("\n");
 }

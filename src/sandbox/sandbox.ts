@@ -51,6 +51,8 @@ export interface SandboxOptions {
   readonly faults?: readonly ActiveFault[] | undefined;
   /** How many witnesses cosign the checkpoints of Rekor v2. Default 0. */
   readonly witnesses?: number | undefined;
+  /** Is told of each request when it is over. */
+  readonly onRequest?: ((request: SandboxRequest) => void) | undefined;
   /** Is told of mistakes in the sandbox itself, which a client sees as status 500. */
   readonly onError?: ((error: unknown) => void) | undefined;
 }
@@ -160,8 +162,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   try {
     const folder = openFolder(directory, ending);
     const ports = await openPorts(folder.store, port, ending);
-    const { witnesses = 0, onError = () => undefined } = options;
-    const sandbox = await Assembly.open({ clock, faults, folder, ports, witnesses, onError, close });
+    const { witnesses = 0, onRequest = () => undefined, onError = () => undefined } = options;
+    const sandbox = await Assembly.open({ clock, faults, folder, ports, witnesses, onRequest, onError, close });
     ending.push(() => withdraw(folder.paths));
     signal?.throwIfAborted();
     const end = (): void => void close();
@@ -245,6 +247,7 @@ interface AssemblyOptions {
   readonly folder: Folder;
   readonly ports: Readonly<Record<PortName, OpenPort>>;
   readonly witnesses: number;
+  readonly onRequest: (request: SandboxRequest) => void;
   readonly onError: (error: unknown) => void;
   readonly close: () => Promise<void>;
 }
@@ -463,7 +466,7 @@ class Assembly implements Sandbox {
   }
 
   #answer(): void {
-    const { ports, faults, folder, clock, onError } = this.#options;
+    const { ports, faults, folder, clock, onRequest: tell, onError } = this.#options;
     const observations = new Observations(folder.store.under("page"), clock);
     const page = createPage({
       urls: () => this.urls,
@@ -506,6 +509,7 @@ class Assembly implements Sandbox {
     const onRequest = (request: SandboxRequest): void => {
       this.requests.push(request);
       if (this.requests.length > MAX_SANDBOX_RECORDS) this.requests.shift();
+      tell(request);
     };
     for (const name of PORTS) ports[name].answer({ route: routes[name], faults, onRequest, onError });
   }
