@@ -30,6 +30,7 @@ export interface AcceptedEntry {
 
 /** Kinds of the real service that the sandbox does not take. */
 const OTHER_KINDS: ReadonlySet<string> = new Set(["alpine", "cose", "helm", "jar", "rekord", "rfc3161", "rpm", "tuf"]);
+const KINDS: ReadonlySet<string> = new Set([...OTHER_KINDS, "hashedrekord", "dsse", "intoto"]);
 const VERSION = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)/;
 const IN_TOTO = "application/vnd.in-toto+json";
 
@@ -40,9 +41,12 @@ const IN_TOTO = "application/vnd.in-toto+json";
  * @see rekor, types.md; *_schema.json of each kind
  */
 export async function acceptEntry(proposed: JsonValue, crypto: CryptoProvider): Promise<AcceptedEntry> {
+  // Go's own errors come through here: the framework reads the kind before it looks for faults of the client.
+  if (!isObject(proposed) && proposed !== null) throw new ApiError(500, "json: cannot unmarshal into Go value");
   const entry = objectOf(proposed);
   const kind = entry["kind"];
   if (typeof kind !== "string" || kind === "") throw new ApiError(RULE.required, "kind in body is required");
+  if (!KINDS.has(kind)) throw new ApiError(422, `invalid kind value: ${JSON.stringify(kind)}`);
   const apiVersion = entry["apiVersion"];
   const spec = entry["spec"];
   if (typeof apiVersion !== "string" || apiVersion === "")
@@ -129,7 +133,7 @@ function isAllowed(key: PublicKey, hash: HashAlgorithm): boolean {
 
 async function acceptDsse(spec: JsonObject, crypto: CryptoProvider): Promise<AcceptedEntry> {
   const proposed = spec["proposedContent"];
-  const logged = ["envelopeHash", "payloadHash", "signatures"].filter((name) => spec[name] !== undefined);
+  const logged = ["envelopeHash", "payloadHash", "signatures"].filter((name) => (spec[name] ?? null) !== null); // Go clients send null for what they leave out
   if (!isObject(proposed)) {
     if (logged.length < 3)
       throw entryRefused("either proposedContent or envelopeHash, payloadHash, and signatures must be present");

@@ -73,6 +73,7 @@ const SHARDS_FILE = "shards.json";
 const MAX_BATCH = 256;
 /** How many entries a search may ask for. */
 const MAX_QUERIES = 10;
+const PEM_FILE = "application/x-pem-file";
 const ENTRY_ID = /^([0-9a-fA-F]{64}|[0-9a-fA-F]{80})$/;
 
 /**
@@ -323,7 +324,7 @@ export async function createRekorV1(context: ServiceContext, options: RekorV1Opt
       ...(forgery === "wrong-key" && {
         signedTreeHead: shard.signCheckpoint(size, shard.log.tree.root(), await foreign()),
       }),
-      inactiveShards: shards.slice(0, -1).map(headOf),
+      inactiveShards: shards.length === 1 ? null : shards.slice(0, -1).map(headOf),
     });
   });
 
@@ -331,8 +332,9 @@ export async function createRekorV1(context: ServiceContext, options: RekorV1Opt
     const treeId = c.req.query("treeID") ?? "";
     if (!/^[0-9]*$/.test(treeId)) throw new ApiError(RULE.pattern, "treeID in query should match '^[0-9]+$'");
     const shard = treeId === "" ? active() : shards.find((one) => one.treeId === treeId);
-    if (shard === undefined) throw new ApiError(400, "Bad Request");
-    return c.body(encodePem("PUBLIC KEY", shard.key.publicKey.spki), 200, { "content-type": "application/x-pem-file" });
+    if (shard === undefined)
+      return c.body(`${JSON.stringify({ code: 400, message: "Bad Request" })}\n`, 400, { "content-type": PEM_FILE });
+    return c.body(encodePem("PUBLIC KEY", shard.key.publicKey.spki), 200, { "content-type": PEM_FILE });
   });
 
   app.get("/api/v1/log/proof", (c) => {
@@ -460,6 +462,8 @@ async function readJson(c: Context, name: string): Promise<JsonValue> {
     return parseJson(bytes, { what: "body", code: "JSON_MALFORMED", maxBytes: MAX_SANDBOX_REQUEST_BYTES });
   } catch (error) {
     if (!(error instanceof SigstoreError)) throw error;
+    // Of a proposed entry, the framework reads the kind before it looks for faults of the client: its own errors come through.
+    if (name === "proposedEntry") throw new ApiError(500, error.message);
     throw new ApiError(400, `parsing ${name} body from "" failed, because ${error.message}`);
   }
 }

@@ -167,17 +167,19 @@ export async function createRekorV2(context: ServiceContext, options: RekorV2Opt
       if (hashes[0] === undefined) hashes.push(new Uint8Array(32));
       else hashes[0] = hashes[0].map((byte) => byte ^ 0xff);
     }
-    // proto-JSON leaves out what is zero or empty: the first entry of a log has neither index nor hashes.
-    const logIndex = index === 0 ? {} : { logIndex: `${index}` };
+    // The gateway writes every field, also those that are zero or unset.
+    const logIndex = `${index}`;
     return {
-      ...logIndex,
+      logIndex,
       logId: { keyId: encodeBase64(signer.keyHash) },
       kindVersion: { kind: "hashedrekord", version: "0.0.2" },
+      integratedTime: "0",
+      inclusionPromise: null,
       inclusionProof: {
-        ...logIndex,
+        logIndex,
         rootHash: encodeBase64(checkpoint.rootHash),
         treeSize: `${checkpoint.size}`,
-        ...(hashes.length > 0 && { hashes: hashes.map(encodeBase64) }),
+        hashes: hashes.map(encodeBase64),
         checkpoint: { envelope: note },
       },
       canonicalizedBody: encodeBase64(log.leaf(index).bytes),

@@ -108,6 +108,7 @@ export async function createTimestampAuthority(context: ServiceContext): Promise
       );
     }
     const body = await readBody(c.req.raw, MAX_TIMESTAMP_REQUEST_BYTES);
+    if (body?.length === 0) return c.json({ code: 602, message: "request in body is required" }, 422);
     try {
       if (body === undefined) throw new TimestampRefusal("Error generating timestamp response");
       const request = /json/i.test(type)
@@ -127,6 +128,15 @@ export async function createTimestampAuthority(context: ServiceContext): Promise
   });
 
   app.get("/ping", (c) => c.text("."));
+  for (const [path, method] of [
+    ["/api/v1/timestamp", "POST"],
+    ["/api/v1/timestamp/certchain", "GET"],
+  ] as const) {
+    app.all(path, (c) => {
+      const message = `method ${c.req.method} is not allowed, but [${method}] are`;
+      return c.json({ code: 405, message }, 405, { Allow: method });
+    });
+  }
   app.notFound((c) => c.json({ code: 404, message: `path ${new URL(c.req.url).pathname} was not found` }, 404));
 
   return {
