@@ -1,4 +1,4 @@
-import { verify } from "node:crypto";
+import { verify, type KeyObject } from "node:crypto";
 import { contextTag, decodeBitString, decodeOid, DerReader, parseDer, Tag } from "../../asn1/der.ts";
 import { OID } from "../../asn1/oids.ts";
 import { parsePem } from "../../encoding/pem.ts";
@@ -26,6 +26,15 @@ const ALGORITHMS: ReadonlyMap<string, RequestAlgorithm> = new Map([
   [OID.ed25519, { hash: null, goType: "ed25519.PublicKey", name: "Ed25519" }],
 ] as const);
 
+/** RSA, DSA, EC, X25519, Ed25519 */
+const KNOWN_KEYS: ReadonlySet<string> = new Set([
+  OID.rsaEncryption,
+  "1.2.840.10040.4.1",
+  OID.ecPublicKey,
+  "1.3.101.110",
+  OID.ed25519,
+]);
+
 /**
  * Reads the key out of a certificate signing request, which proves by its signature that the client has the private one. Nothing
  * else in it counts.
@@ -35,13 +44,7 @@ const ALGORITHMS: ReadonlyMap<string, RequestAlgorithm> = new Map([
  */
 export function readCertificateRequest(pem: Uint8Array): SubjectKey {
   const request = parseRequest(pem);
-  let subject: SubjectKey;
-  try {
-    subject = checkSubjectKey(importSpki(request.spki));
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    throw new ApiError("InvalidArgument", REFUSAL.weakKey, error instanceof Error ? error.message : "no key");
-  }
+  const subject = checkSubjectKey(importKey(request.spki));
   const algorithm = ALGORITHMS.get(request.algorithm);
   if (algorithm?.goType !== subject.goType || !verify(algorithm.hash, request.signed, subject.key, request.signature)) {
     throw new ApiError("InvalidArgument", REFUSAL.signature, "the request is not signed by its own key");
@@ -53,6 +56,26 @@ export function readCertificateRequest(pem: Uint8Array): SubjectKey {
     throw new ApiError("InvalidArgument", `signing algorithm not permitted: ${subject.goType}, ${hash}`);
   }
   return subject;
+}
+
+/** A key of a kind that is not known is weak; one of a known kind that cannot be read makes the whole request unreadable. */
+function importKey(spki: Uint8Array): KeyObject {
+  try {
+    return importSpki(spki);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "no key";
+    const known = KNOWN_KEYS.has(keyTypeOf(spki));
+    throw new ApiError("InvalidArgument", known ? REFUSAL.certificateRequest : REFUSAL.weakKey, reason);
+  }
+}
+
+function keyTypeOf(spki: Uint8Array): string {
+  try {
+    return decodeOid(DerReader.of(parseDer(spki, Tag.sequence)).sequence().next(Tag.oid));
+  } catch (error) {
+    if (!(error instanceof SigstoreError)) throw error;
+    throw new ApiError("InvalidArgument", REFUSAL.certificateRequest, error.message);
+  }
 }
 
 function parseRequest(pem: Uint8Array): {

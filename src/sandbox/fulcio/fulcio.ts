@@ -250,7 +250,7 @@ function certify(principal: Principal): CertifiedIdentity {
   }
   const { value } = identity.subjectAlternativeName;
   if (!/^[\x00-\x7f]*$/.test(value))
-    throw new ApiError("Internal", REFUSAL.authority, `${JSON.stringify(value)} cannot be encoded as an IA5String`);
+    throw new ApiError("InvalidArgument", `x509: ${JSON.stringify(value)} cannot be encoded as an IA5String`);
   return identity;
 }
 
