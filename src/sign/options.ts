@@ -162,11 +162,16 @@ export interface SignatureOptions {
    * call with the same artifact and options goes on from it; it is removed once the bundle is finished.
    */
   readonly state?: string | undefined;
+  /**
+   * Is given the finished bundle before the state file is removed, to keep it. What it throws ends the signature and leaves the state,
+   * so that nothing is made public twice because the bundle was lost.
+   */
+  readonly deliver?: ((signed: SignedBundle) => void | Promise<void>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Configures a single signature. */
-export type SignOptions = SigningOptions & Pick<SignatureOptions, "state">;
+export type SignOptions = SigningOptions & Pick<SignatureOptions, "state" | "deliver">;
 
 /** Is a finished signature. */
 export interface SignedBundle {

@@ -222,7 +222,7 @@ export class SigningSession {
     const resumed = state === undefined ? undefined : await this.#resume(state, content);
     if (resumed !== undefined) {
       try {
-        return await this.#complete(resumed, new Deadline(timeoutMs, signal), state, true);
+        return await this.#complete(resumed, new Deadline(timeoutMs, signal), options, true);
       } catch (error) {
         // A log took the entry only now, when the certificate had ended: that signature can no longer be finished.
         if (!(error instanceof VerificationError && error.code === "CERTIFICATE_NOT_VALID_AT_TIME")) throw error;
@@ -231,7 +231,7 @@ export class SigningSession {
     }
     const { draft, deadline } = await this.#begin(content, signal);
     this.#store(state, draft);
-    return await this.#complete(draft, deadline, state, false);
+    return await this.#complete(draft, deadline, options, false);
   }
 
   /** From the token to the signature: client specification §2.1.1 to §2.1.4. Nothing before it is worth keeping. */
@@ -312,9 +312,10 @@ export class SigningSession {
   async #complete(
     draft: Draft,
     deadline: Deadline,
-    state: string | undefined,
+    options: SignatureOptions,
     resumed: boolean,
   ): Promise<SignedBundle> {
+    const { state } = options;
     await this.#timestamp(draft, deadline, state);
     await this.#log(draft, deadline, state);
     const { observe } = this.#settings;
@@ -328,13 +329,9 @@ export class SigningSession {
       this.#verifierOptionsFor(draft),
     );
     observe({ kind: "bundle-verified" });
-    if (state !== undefined) {
-      removeState(state);
-      observe({ kind: "state-removed", path: state });
-    }
     if (this.#credentials instanceof KeylessCredentials) this.#credentials.finished += 1;
     const { content, material } = draft;
-    return {
+    const signed: SignedBundle = {
       bundle,
       json,
       evidence,
@@ -344,6 +341,12 @@ export class SigningSession {
         material.kind === "certificate" ? encodePem("CERTIFICATE", material.certificate.bytes) : undefined,
       resumed,
     };
+    await options.deliver?.(signed);
+    if (state !== undefined) {
+      removeState(state);
+      observe({ kind: "state-removed", path: state });
+    }
+    return signed;
   }
 
   /** Every authority is asked at once: they publish nothing, and none needs another's answer. */

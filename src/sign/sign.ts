@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AttestableStatement, SignableArtifact, SignedBundle, SignOptions } from "./options.ts";
+import type { AttestableStatement, SignableArtifact, SignatureOptions, SignedBundle, SignOptions } from "./options.ts";
 import { SigningSession } from "./session.ts";
 
 /**
@@ -16,7 +16,7 @@ import { SigningSession } from "./session.ts";
  * @see Sigstore client specification §2
  */
 export async function sign(artifact: SignableArtifact, options: SignOptions): Promise<SignedBundle> {
-  return await inSession(options, (session, state) => session.sign(artifact, { state }));
+  return await inSession(options, (session, delivery) => session.sign(artifact, delivery));
 }
 
 /**
@@ -26,17 +26,17 @@ export async function sign(artifact: SignableArtifact, options: SignOptions): Pr
  * @see {@link https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md | in-toto attestation framework, statement}
  */
 export async function attest(statement: AttestableStatement, options: SignOptions): Promise<SignedBundle> {
-  return await inSession(options, (session, state) => session.attest(statement, { state }));
+  return await inSession(options, (session, delivery) => session.attest(statement, delivery));
 }
 
 async function inSession(
   options: SignOptions,
-  work: (session: SigningSession, state: string | undefined) => Promise<SignedBundle>,
+  work: (session: SigningSession, delivery: SignatureOptions) => Promise<SignedBundle>,
 ): Promise<SignedBundle> {
-  const { state, ...sessionOptions } = options;
+  const { state, deliver, ...sessionOptions } = options;
   const session = await SigningSession.open(sessionOptions);
   try {
-    return await work(session, state);
+    return await work(session, { state, deliver });
   } finally {
     session.close();
   }

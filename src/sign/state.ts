@@ -22,7 +22,7 @@ import {
 import { parseDetachedSct, serializeDetachedSct, type SignedCertificateTimestamp } from "../x509/sct.ts";
 import type { SelectedServices } from "./events.ts";
 
-const { closeSync, constants, fstatSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } =
+const { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rmSync, writeSync } =
   process.getBuiltinModule("node:fs");
 const { randomBytes } = process.getBuiltinModule("node:crypto");
 const { basename, dirname, join } = process.getBuiltinModule("node:path");
@@ -74,7 +74,6 @@ export function storeState(path: string, state: SigningState): void {
     fd = openSync(temporary, "wx", 0o600);
     let rest = Buffer.from(text);
     while (rest.length > 0) rest = rest.subarray(writeSync(fd, rest));
-    fsyncSync(fd);
     closeSync(fd);
     fd = undefined;
     renameSync(temporary, path);
