@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { COMMANDS } from "../../src/cli/program.ts";
 import { temporaryFolder } from "../support/cli.ts";
 import { runInProcess } from "../support/program.ts";
 
@@ -10,11 +11,7 @@ const isInstalled = (program: string): boolean => spawnSync(program, ["-c", "tru
 
 /** What stands on the line, the word being completed last; and words that are offered, or none: then the shell offers files. */
 const OFFERS: readonly (readonly [string, readonly string[], readonly string[]])[] = [
-  [
-    "commands",
-    [""],
-    ["verify-blob", "verify-blob-attestation", "bundle", "initialize", "trusted-root", "env", "version", "completion"],
-  ],
+  ["commands", [""], [...new Set(COMMANDS.map(({ name }) => name.split(" ")[0] ?? ""))]],
   ["commands that begin so", ["ver"], ["verify-blob", "verify-blob-attestation", "version"]],
   ["commands of a group", ["bundle", ""], ["inspect"]],
   [
