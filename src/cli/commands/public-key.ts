@@ -5,7 +5,7 @@
  */
 
 import { encodePem } from "../../encoding/pem.ts";
-import { loadSigner } from "../../keys/key-reference.ts";
+import { loadSigner } from "../../keys/load-signer.ts";
 import { notice, type Command } from "../context.ts";
 import { usage } from "../flags.ts";
 import { openOutputFile } from "../output-file.ts";

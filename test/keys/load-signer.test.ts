@@ -2,7 +2,7 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { encodePem } from "../../src/encoding/pem.ts";
-import { loadSigner, type LoadSignerOptions } from "../../src/keys/key-reference.ts";
+import { loadSigner, type LoadSignerOptions } from "../../src/keys/load-signer.ts";
 import { temporaryFolder } from "../support/cli.ts";
 import { keyFile, keyPath, PASSWORD, passwordSource } from "../support/keys.ts";
 
