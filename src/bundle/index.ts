@@ -20,12 +20,15 @@ export {
 export {
   assembleBundle,
   isLegacyBundle,
+  legacySignature,
   parseCertificateFile,
   parseLegacyBundle,
   parseLegacyBundleObject,
   parseSignatureFile,
   parseTimestampFile,
   requireSameSigner,
+  serializeLegacyBundle,
+  serializeTimestampFile,
   type ClaimedSigner,
   type SignatureParts,
 } from "./legacy.ts";

@@ -9,10 +9,11 @@ import { parsePublicKeyPem, type PublicKey } from "../crypto/public-key.ts";
 import { parseEnvelope } from "../dsse/envelope.ts";
 import { encodeBase64, tryDecodeBase64 } from "../encoding/base64.ts";
 import { equalBytes } from "../encoding/bytes.ts";
-import { tryDecodeHex } from "../encoding/hex.ts";
+import { encodeHex, tryDecodeHex } from "../encoding/hex.ts";
 import { parseJson, type JsonValue } from "../encoding/json.ts";
 import { JsonReader } from "../encoding/json-reader.ts";
-import { tryDecodeUtf8 } from "../encoding/utf8.ts";
+import { encodePem } from "../encoding/pem.ts";
+import { encodeUtf8, tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { FormatError, VerificationError } from "../errors.ts";
 import {
   MAX_BUNDLE_BYTES,
@@ -265,6 +266,77 @@ function refuseMore(count: number, max: number, what: string): void {
       expected: `at most ${max}`,
       found: `${count}`,
     });
+}
+
+/**
+ * Writes what cosign wrote in place of a signature: for a statement, the envelope as JSON.
+ *
+ * @see cosign, cmd/cosign/cli/signcommon/common.go `ExtractComponentsFromProtoBundle`
+ */
+export function legacySignature({ content }: Bundle): Uint8Array {
+  if (content.kind === "messageSignature") return content.signature;
+  const { payload, payloadType, signatures } = content.envelope;
+  return encodeUtf8(
+    JSON.stringify({
+      payload: encodeBase64(payload),
+      payloadType,
+      signatures: signatures.map(({ sig }) => ({ sig: encodeBase64(sig) })),
+    }),
+  );
+}
+
+/**
+ * Writes a bundle in cosign's old form, which holds one promise of Rekor v1 and nothing of its proof, nor timestamps.
+ *
+ * @param publicKeyPem - The key that signed, where the bundle holds no certificate.
+ * @throws {@link FormatError} `BUNDLE_MALFORMED` for an entry without a promise, which that form cannot hold.
+ * @see cosign, cmd/cosign/cli/signcommon/common.go `NewLegacyBundleFromProtoBundleComponents`
+ */
+export function serializeLegacyBundle(bundle: Bundle, publicKeyPem?: string): string {
+  const { content, tlogEntries } = bundle.verificationMaterial;
+  const pem = content.kind === "publicKey" ? publicKeyPem : encodePem("CERTIFICATE", leafOf(content));
+  const [entry] = tlogEntries;
+  return JSON.stringify({
+    base64Signature: encodeBase64(legacySignature(bundle)),
+    ...(pem !== undefined && { cert: encodeBase64(encodeUtf8(pem)) }),
+    ...(entry !== undefined && { rekorBundle: rekorBundleOf(entry) }),
+  });
+}
+
+function leafOf(content: Exclude<VerificationMaterial["content"], { kind: "publicKey" }>): Uint8Array {
+  return content.kind === "certificate" ? content.certificate : (content.certificates[0] ?? new Uint8Array(0));
+}
+
+function rekorBundleOf({
+  inclusionPromise,
+  canonicalizedBody,
+  integratedTime,
+  logIndex,
+  logId,
+}: TransparencyLogEntry): JsonValue {
+  if (inclusionPromise === undefined) {
+    throw new FormatError(
+      "BUNDLE_MALFORMED",
+      "log gave no promise of inclusion, and the old bundle can hold nothing else",
+      {
+        remedy: "write a Sigstore bundle, or sign with a log of Rekor v1",
+      },
+    );
+  }
+  return {
+    SignedEntryTimestamp: encodeBase64(inclusionPromise),
+    Payload: {
+      body: encodeBase64(canonicalizedBody),
+      integratedTime: Number(integratedTime),
+      logIndex: Number(logIndex),
+      logID: encodeHex(logId),
+    },
+  };
+}
+
+/** Writes a timestamp as {@link parseTimestampFile} reads it. */
+export function serializeTimestampFile(response: Uint8Array): string {
+  return JSON.stringify({ SignedRFC3161Timestamp: encodeBase64(response) });
 }
 
 /**

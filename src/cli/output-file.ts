@@ -27,6 +27,8 @@ import { writeFailed, type Sink } from "./context.ts";
 
 /** Is a file that is being written. What stood in its place stays until it is committed. */
 export interface OutputFile extends Sink {
+  /** @throws {@link StorageError} `WRITE_FAILED`. */
+  write(content: string | Uint8Array): void;
   /** Whether anything was written. */
   readonly isEmpty: boolean;
   /** Puts the file in its place. @throws {@link StorageError} `WRITE_FAILED`. */
@@ -91,10 +93,10 @@ function replace(path: string, target: string, mode: number): OutputFile {
     get isEmpty() {
       return isEmpty;
     },
-    write(text) {
+    write(content) {
       if (settled) return;
       isEmpty = false;
-      guard(path, () => writeAll(fd, text), discard);
+      guard(path, () => writeAll(fd, content), discard);
     },
     commit() {
       if (settled) return;
@@ -132,10 +134,10 @@ function writeThrough(path: string): OutputFile {
     get isEmpty() {
       return isEmpty;
     },
-    write(text) {
+    write(content) {
       if (settled) return;
       isEmpty = false;
-      guard(path, () => writeAll(fd, text), close);
+      guard(path, () => writeAll(fd, content), close);
     },
     commit: close,
     discard: close,
@@ -143,20 +145,20 @@ function writeThrough(path: string): OutputFile {
 }
 
 function writeInPlace(path: string): OutputFile {
-  const texts: string[] = [];
+  const texts: Buffer[] = [];
   return {
     isTerminal: false,
     get isEmpty() {
       return texts.length === 0;
     },
-    write: (text) => void texts.push(text),
-    commit: () => guard(path, () => writeFileSync(path, texts.join(""))),
+    write: (content) => void texts.push(Buffer.from(content)),
+    commit: () => guard(path, () => writeFileSync(path, Buffer.concat(texts))),
     discard: () => undefined,
   };
 }
 
-function writeAll(fd: number, text: string): void {
-  let rest = Buffer.from(text);
+function writeAll(fd: number, content: string | Uint8Array): void {
+  let rest = Buffer.from(content);
   while (rest.length > 0) rest = rest.subarray(writeSync(fd, rest));
 }
 

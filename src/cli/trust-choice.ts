@@ -9,6 +9,7 @@ import { resolveTrust } from "../files/verify-file.ts";
 import { MAX_TRUST_FILE_BYTES } from "../limits.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
 import { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
+import type { LoadTrustOptions } from "../tuf/load-trust.ts";
 import { trace, warn, type Context } from "./context.ts";
 import { usage, type Flags } from "./flags.ts";
 import { naming } from "./named-input.ts";
@@ -76,9 +77,22 @@ async function load(flags: Flags, context: Context): ReturnType<typeof resolveTr
   }
   if (path !== undefined) return await naming(path, () => resolveTrust({ path }));
   if (needsNoTrust(flags)) return { trustedRoot: EMPTY_ROOT, source: { kind: "caller" }, notices: [] };
-  const instance = staging ? "staging" : profile;
+  return await resolveTrust(await tufOptions(flags, context, staging ? "staging" : profile));
+}
+
+/**
+ * Says from which TUF repository trust comes, and how it is reached.
+ *
+ * @param instance - A public instance, in place of the repository that the environment or `initialize` names.
+ * @throws InputError for a root that cannot be read.
+ */
+export async function tufOptions(
+  flags: Flags,
+  context: Context,
+  instance: LoadTrustOptions["instance"],
+): Promise<LoadTrustOptions> {
   const root = context.environment["TUF_ROOT_JSON"] ?? "";
-  return await resolveTrust({
+  return {
     ...(instance === undefined ? { mirror: context.environment["TUF_MIRROR"] || undefined } : { instance }),
     ...(root === "" ? {} : { root: await readInputFile(root, MAX_TRUST_FILE_BYTES, "TUF root") }),
     offline: flags.boolean("offline"),
@@ -86,7 +100,7 @@ async function load(flags: Flags, context: Context): ReturnType<typeof resolveTr
     environment: context.environment,
     fetch: context.fetch,
     signal: context.signal,
-  });
+  };
 }
 
 /** Says whether nothing of a trusted root would be looked at, as in cosign: no log, and signer and time known otherwise. */

@@ -9,6 +9,8 @@ import {
   parseSignatureFile,
   parseTimestampFile,
   requireSameSigner,
+  serializeLegacyBundle,
+  serializeTimestampFile,
   type ClaimedSigner,
   type SignatureParts,
 } from "../../src/bundle/legacy.ts";
@@ -340,6 +342,29 @@ describe("assembleBundle, with a timestamp", () => {
     const { timestamp: other } = legacyReal("a/blob-v1-email-again");
     const wrong = { rfc3161Timestamps: [parseTimestampFile(JSON.stringify(other))] };
     expect(await outcomeOf(verifyLegacy(KEYLESS, same, { more: wrong }))).toBe("TIMESTAMP_IMPRINT_MISMATCH");
+  });
+});
+
+describe("serializeLegacyBundle (cosign, NewLegacyBundleFromProtoBundleComponents)", () => {
+  test.for([KEYLESS, KEYED, ATTESTED])("writes what cosign makes of %s", (name) => {
+    const bundle = parseBundle(realBytes(realCase(name).bundle));
+    const { signer } = realCase(name);
+    const pem = signer.kind === "certificate" ? undefined : readFileSync(realPath(signer.key), "utf8");
+    const expected = legacyReal(name).bundle;
+    const written = JSON.parse(serializeLegacyBundle(bundle, pem)) as Json;
+    // PEM may be broken into lines in two ways; all else is the same to the letter.
+    expect(without(written, "cert")).toEqual(without(expected, "cert"));
+    expect(parseLegacyBundle(JSON.stringify(written))).toEqual(parts(expected));
+  });
+
+  test("cannot hold an entry without a promise", () => {
+    const bundle = parseBundle(realBytes(realCase("a/blob-v2-email").bundle));
+    expect(() => serializeLegacyBundle(bundle)).toThrow(expect.objectContaining({ code: "BUNDLE_MALFORMED" }));
+  });
+
+  test("serializeTimestampFile writes what parseTimestampFile reads", () => {
+    const { timestamp: file } = legacyReal(KEYLESS);
+    expect(JSON.parse(serializeTimestampFile(parseTimestampFile(JSON.stringify(file))))).toEqual(file);
   });
 });
 

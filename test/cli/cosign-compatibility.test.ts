@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { PREDICATE_TYPES } from "../../src/cli/predicate-types.ts";
+import { PREDICATE_TYPES } from "../../src/intoto/predicate.ts";
 import { ATTESTED, IDENTITY, KEYED, KEYLESS, REAL, temporaryFolder } from "../support/cli.ts";
 import { runInProcess, type Run } from "../support/program.ts";
 import { REAL_CASES, realPath, type RealCase } from "../support/real.ts";

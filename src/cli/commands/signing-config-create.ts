@@ -20,6 +20,7 @@ import { parseTime, usage, type Flags } from "../flags.ts";
 import { parseKeyValues } from "../key-values.ts";
 import { naming } from "../named-input.ts";
 import { writeOutput } from "../output-file.ts";
+import { tufOptions } from "../trust-choice.ts";
 
 const SPEC = "url=URL,api-version=N,start-time=TIME,operator=NAME[,end-time=TIME]; may be repeated";
 const SELECTOR = "how many to use: ANY for one, ALL, or EXACT:N";
@@ -207,17 +208,9 @@ async function readConfig(path: string): Promise<SigningConfig> {
 }
 
 async function loadDefaults(rekorV2: boolean, flags: Flags, context: Context): Promise<SigningConfig> {
-  const { environment, fetch, signal } = context;
-  const root = environment["TUF_ROOT_JSON"] ?? "";
   const { signingConfig, notices } = await loadSigningConfig({
+    ...(await tufOptions(flags, context, undefined)),
     rekorVersion: rekorV2 ? 2 : 1,
-    mirror: environment["TUF_MIRROR"] || undefined,
-    ...(root === "" ? {} : { root: await readInputFile(root, MAX_TRUST_FILE_BYTES, "TUF root") }),
-    offline: flags.boolean("offline"),
-    environment,
-    fetch,
-    now: context.now(),
-    signal,
   });
   for (const text of notices) warn(context, text);
   return signingConfig;

@@ -7,7 +7,7 @@
 import { readDigest, type OpenArtifact } from "../artifact-operand.ts";
 import { warn, type Command, type Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";
-import { PREDICATE_TYPES, predicateTypeOf } from "../predicate-types.ts";
+import { PREDICATE_TYPES, predicateTypeOf } from "../../intoto/predicate.ts";
 import { printRefusal } from "../result.ts";
 import { runVerification } from "../verification.ts";
 import { VERIFICATION_FLAGS } from "../verification-flags.ts";
