@@ -20,7 +20,7 @@ import type { Detection, IdentityProvider, ProviderContext } from "./provider.ts
  * Lists the ambient providers in the order in which they are asked unless told otherwise: first what a person must have set up for
  * this, then what the job runs on, then what the machine is.
  */
-export const IDENTITY_PROVIDERS: readonly IdentityProvider[] = [
+const IDENTITY_PROVIDERS: readonly IdentityProvider[] = [
   environmentVariable,
   githubActions,
   gitlabCi,

@@ -32,7 +32,13 @@ const FEDERATION = "https://oauth2.sigstore.dev/auth";
  * "ci-issuer-metadata"
  */
 export function expectCertificate(token: IdentityToken): ExpectedCertificate | undefined {
-  const { issuer, claims, subject } = token;
+  const expected = expectByIssuer(token);
+  const subject = claimOf(token.claims, "sub");
+  if (expected === undefined || typeof subject !== "string") return expected;
+  return { ...expected, extensions: { ...expected.extensions, tokenSubject: subject } };
+}
+
+function expectByIssuer({ issuer, claims, subject }: IdentityToken): ExpectedCertificate | undefined {
   if (GITHUB.test(issuer)) return expectGitHub(claims, issuer);
   if (isGitLab(claims)) return expectGitLab(claims, issuer);
   if (issuer === "https://agent.buildkite.com") return expectBuildkite(claims, issuer);
@@ -98,7 +104,8 @@ function isGitLab(claims: JsonObject): boolean {
 }
 
 function expectGitLab(claims: JsonObject, issuer: string): ExpectedCertificate {
-  const { of, join } = readerOf(claims, issuer.replace(/\/$/, ""));
+  // Where projects of other instances are found stands in Fulcio's configuration, not in the token.
+  const { of, join } = readerOf(claims, issuer === "https://gitlab.com" ? issuer : undefined);
   const config = `https://${of("ci_config_ref_uri")}`;
   const project = join("project_path");
   const ref = of("ref");
@@ -129,7 +136,7 @@ function expectGitLab(claims: JsonObject, issuer: string): ExpectedCertificate {
 }
 
 function expectBuildkite(claims: JsonObject, issuer: string): ExpectedCertificate | undefined {
-  const { of } = readerOf(claims, "");
+  const { of } = readerOf(claims);
   const organization = of("organization_slug");
   const pipeline = of("pipeline_slug");
   if (organization === undefined || pipeline === undefined) return undefined;
@@ -150,7 +157,7 @@ function expectBuildkite(claims: JsonObject, issuer: string): ExpectedCertificat
 }
 
 function expectCircleCi(claims: JsonObject, issuer: string): ExpectedCertificate | undefined {
-  const { of } = readerOf(claims, "");
+  const { of } = readerOf(claims);
   const project = of("oidc.circleci.com/project-id");
   const definition = of("oidc.circleci.com/pipeline-definition-id");
   if (project === undefined || definition === undefined) return undefined;
@@ -170,7 +177,7 @@ function expectCircleCi(claims: JsonObject, issuer: string): ExpectedCertificate
 /** Reads claims the way Fulcio's templates do: text and numbers, empty text as none. */
 function readerOf(
   claims: JsonObject,
-  base: string,
+  base?: string,
 ): {
   readonly of: (name: string) => string | undefined;
   readonly join: (name: string) => string | undefined;
@@ -184,7 +191,7 @@ function readerOf(
     of,
     join(name) {
       const value = of(name);
-      return value === undefined ? undefined : `${base}/${value}`;
+      return value === undefined || base === undefined ? undefined : `${base}/${value}`;
     },
   };
 }

@@ -148,7 +148,7 @@ function failed(name: IdentityFinding["name"], error: SigstoreError): IdentityFi
 }
 
 /** Reads what a token of GitHub Actions says about its job. */
-export function readGitHubFacts({ issuer, claims }: IdentityToken): GitHubJobFacts | undefined {
+function readGitHubFacts({ issuer, claims }: IdentityToken): GitHubJobFacts | undefined {
   if (!/^https:\/\/token\.actions\.githubusercontent\.com(?:\/|$)/.test(issuer)) return undefined;
   const of = (name: string): string | undefined => {
     const value = claimOf(claims, name);

@@ -57,6 +57,7 @@ describe("expectCertificate (Fulcio config/identity/config.yaml, docs/oid-info.m
         runInvocationURI: "https://github.com/octo-org/octo-repo/actions/runs/5000000001/attempts/2",
         sourceRepositoryVisibilityAtSigning: "public",
         deploymentEnvironment: "prod",
+        tokenSubject: "repo:octo-org/octo-repo:environment:prod",
       },
     });
   });
@@ -82,8 +83,16 @@ describe("expectCertificate (Fulcio config/identity/config.yaml, docs/oid-info.m
         buildTrigger: "push",
         runInvocationURI: "https://gitlab.com/mygroup/myproject/-/jobs/302",
         sourceRepositoryVisibilityAtSigning: "public",
+        tokenSubject: "project_path:mygroup/myproject:ref_type:branch:ref:feature-branch-1",
       },
     });
+  });
+
+  test("does not guess where the projects of another GitLab instance are found", () => {
+    const { extensions } = expectCertificate(tokenOf({ ...GITLAB_CLAIMS, iss: "https://gitlab.example.com" })) ?? {};
+    expect(extensions).toMatchObject({ sourceRepositoryIdentifier: "20", buildTrigger: "push" });
+    expect(extensions).not.toHaveProperty("sourceRepositoryURI");
+    expect(extensions).not.toHaveProperty("runInvocationURI");
   });
 
   test("calls the ref of a tag one", () => {
@@ -116,7 +125,7 @@ describe("expectCertificate (Fulcio config/identity/config.yaml, docs/oid-info.m
       { buildSignerURI: "https://circleci.com/api/v2/projects/p/pipeline-definitions/d" },
     ],
     ["SPIFFE", { sub: "spiffe://example.org/app", email: undefined }, "spiffe://example.org/app", {}],
-    ["a person", {}, "alice@example.com", { issuer: "https://issuer.test" }],
+    ["a person", {}, "alice@example.com", { issuer: "https://issuer.test", tokenSubject: EMAIL_CLAIMS.sub }],
     [
       "a person behind Sigstore's federation",
       {
