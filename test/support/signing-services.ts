@@ -290,7 +290,8 @@ export function makeSigningServices(sandbox: Sandbox = makeSandbox()): SigningSe
       const body = new Uint8Array(await new Response(init.body ?? "").arrayBuffer());
       const request = { method: init.method ?? "GET", url: new URL(address), body };
       requests.push(request);
-      return (await forgeries.answer?.(request)) ?? route(request);
+      const answer = async (): Promise<Response> => (await forgeries.answer?.(request)) ?? route(request);
+      return await untilAborted(answer(), init.signal ?? undefined);
     },
     asked: () => requests.map(({ method, url }) => `${method} ${url.host}${url.pathname}`),
     options: (changes = {}) => ({
@@ -311,6 +312,19 @@ export function makeSigningServices(sandbox: Sandbox = makeSandbox()): SigningSe
     }),
   };
   return services;
+}
+
+/** Ends with the signal, as the real `fetch` does. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await work;
+  const aborted = Promise.withResolvers<never>();
+  const stop = (): void => aborted.reject(signal.reason as Error);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 /** Finds what the log tells entries apart by. */
