@@ -105,10 +105,12 @@ function authorizationUrl(
 async function openPage(url: string, { interaction }: BrowserLoginOptions): Promise<boolean> {
   const { isTerminal, openBrowser = launchBrowser, prompt } = interaction;
   if (!isTerminal) {
-    interaction.print(`Open this page in a browser on this machine to log in:\n${url}`);
+    interaction.print("Open this page in a browser on this machine to log in:");
+    interaction.print(url);
     return true;
   }
-  interaction.print(`Your browser will now be opened to:\n${url}`);
+  interaction.print("Your browser will now be opened to:");
+  interaction.print(url);
   try {
     await openBrowser(url);
     return true;
@@ -200,7 +202,9 @@ async function logInOutOfBand(login: Login, options: BrowserLoginOptions): Promi
       remedy: "run at a terminal, or give a token with --identity-token",
     });
   }
-  interaction.print(`Go to the following link in a browser:\n${authorizationUrl(login, OUT_OF_BAND, options)}`);
+  const url = authorizationUrl(login, OUT_OF_BAND, options);
+  interaction.print("Go to the following link in a browser:");
+  interaction.print(url);
   const asked = interaction.prompt("Enter verification code: ", request.signal);
   const code = (await inTime(asked, options)).trim();
   if (code === "" || code.length > MAX_IDENTITY_TOKEN_BYTES) {

@@ -58,7 +58,8 @@ describe("logInWithBrowser (OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 8252)",
       code_verifier: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/) as unknown,
     });
     expect(provider.printed).toEqual([
-      containing("Your browser will now be opened to:\nhttps://issuer.test/auth/auth?"),
+      "Your browser will now be opened to:",
+      containing("https://issuer.test/auth/auth?"),
     ]);
   });
 
@@ -322,7 +323,9 @@ describe("logInWithBrowser (OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 8252)",
       isTerminal: false,
       openBrowser: (url: string) => Promise.resolve(void opened.push(url)),
       // A person copies the address.
-      print: (line: string) => void provider.interaction.openBrowser?.(line.split("\n")[1] ?? ""),
+      print: (line: string) => {
+        if (line.startsWith("https:")) void provider.interaction.openBrowser?.(line);
+      },
     };
     await expect(logInWithBrowser({ ...provider.login, interaction })).resolves.toMatchObject({ issuer: ISSUER });
     expect(opened).toEqual([]);
@@ -335,7 +338,7 @@ describe("logInWithBrowser (OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 8252)",
       openBrowser: () => Promise.reject(new Error("no \u001b[2J display")),
       prompt: (question: string) => {
         provider.printed.push(question);
-        const link = provider.printed.find((line) => line.startsWith("Go to"))?.split("\n")[1] ?? "";
+        const link = provider.printed.at(-2) ?? "";
         expect(new URL(link).searchParams.get("redirect_uri")).toBe(OUT_OF_BAND);
         void provider.interaction.openBrowser?.(link);
         return Promise.resolve(" typed-code\n");
