@@ -5,7 +5,9 @@ import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Interruption } from "../../src/cli/interruption.ts";
 import { PROGRAM, temporaryFolder } from "../support/cli.ts";
+import { readSource, resolveImport } from "../support/imports.ts";
 import { runInProcess } from "../support/program.ts";
+import { projectDir } from "../support/shared.ts";
 
 /** Runs it in this process, and does something while it is up. */
 async function runUntil(
@@ -82,6 +84,21 @@ describe("cosign-ts sandbox", () => {
     const { status, stdout, stderr } = await runInProcess(["sandbox", ...flags]);
     expect([status, stdout]).toEqual([1, ""]);
     expect(stderr).toContain("[USAGE_INVALID]");
+  });
+
+  test("is loaded when it runs, and by no other command", () => {
+    const reached = new Set<string>();
+    const queue = ["src/cli/main.ts"];
+    for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+      if (reached.has(path) || path === "src/cli/commands/sandbox.ts") continue;
+      reached.add(path);
+      for (const one of readSource(path, readFileSync(join(projectDir, path), "utf8")).imports) {
+        const target = one.kind === "type" ? undefined : resolveImport(one);
+        if (target !== undefined) queue.push(target);
+      }
+    }
+    expect(reached).toContain("src/cli/commands/verify-blob.ts");
+    expect([...reached].filter((path) => path.startsWith("src/sandbox/"))).toEqual([]);
   });
 
   test("ends in order as a process too, at whatever moment it is interrupted", { timeout: 60_000 }, async () => {
