@@ -186,10 +186,11 @@ export class HttpExchange {
     const retryable = status === 429 || status >= 500;
     const retryAfter = headers.get("retry-after") ?? "";
     const retryAfterMs = parseRetryAfter(retryAfter);
+    if (status < 400) await response.body?.cancel();
     return this.#failure(url, {
       code: refusal !== undefined && status >= 400 && !retryable ? refusal : "HTTP_STATUS_UNEXPECTED",
       problem: (who) => `${who} answered with status ${status}`,
-      words: findServerWords(await readErrorBody(response)),
+      words: status < 400 ? undefined : findServerWords(await readErrorBody(response)),
       status,
       retryable,
       retryAfterMs,
