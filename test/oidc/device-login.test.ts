@@ -107,6 +107,13 @@ describe("logInWithDevice (RFC 8628)", () => {
     expect(inspect(result, { depth: 9 })).not.toMatch(/device-secret|access-secret|eyJ/);
   });
 
+  test("says that the code has expired, whoever noticed", async () => {
+    for (const answer of [pending, (): Response => json({ error: "expired_token" }, 400)]) {
+      const { result } = await logIn([answer]);
+      expect(result).toMatchObject({ message: "login was not finished while its code was valid" });
+    }
+  });
+
   test("asks no longer than the code is valid", async () => {
     const { waited } = await logIn([pending]);
     expect(waited).toHaveLength(59);
