@@ -39,6 +39,27 @@ export function unreadPiece(input: AsyncIterable<Uint8Array>, rest: Uint8Array):
   open.unread = concatBytes(rest, open.unread);
 }
 
+/** Bytes after which a line is no answer, whether or not it ends. */
+const MAX_LINE_BYTES = 1024;
+const LINE_FEED = 0x0a;
+
+/** Reads a line without its end, or what there is of one. */
+export async function readLine(input: AsyncIterable<Uint8Array>): Promise<string> {
+  let line: Uint8Array = new Uint8Array();
+  for (;;) {
+    const piece = await readPiece(input);
+    if (piece === undefined) break;
+    const end = piece.indexOf(LINE_FEED);
+    line = concatBytes(line, end === -1 ? piece : piece.subarray(0, end));
+    if (end !== -1) {
+      unreadPiece(input, piece.subarray(end + 1));
+      break;
+    }
+    if (line.length > MAX_LINE_BYTES) break;
+  }
+  return Buffer.from(line.subarray(0, MAX_LINE_BYTES)).toString().replaceAll("\r", "");
+}
+
 function opening(input: AsyncIterable<Uint8Array>): OpenInput {
   let open = opened.get(input);
   if (open === undefined) {

@@ -35,6 +35,16 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/verify-blob-attestation.ts")).verifyBlobAttestation,
   },
   {
+    name: "sign-blob",
+    summary: "Sign files",
+    load: async () => (await import("./commands/sign-blob.ts")).signBlob,
+  },
+  {
+    name: "attest-blob",
+    summary: "Sign a statement about files",
+    load: async () => (await import("./commands/attest-blob.ts")).attestBlob,
+  },
+  {
     name: "generate-key-pair",
     summary: "Generate a key pair to sign with",
     load: async () => (await import("./commands/generate-key-pair.ts")).generateKeyPairCommand,
@@ -171,7 +181,7 @@ async function withoutCommand(words: readonly string[], help: boolean, context: 
 
 /** cosign's commands that are not here: whoever writes one of them made no mistake in writing. */
 const COSIGN_ONLY: ReadonlySet<string> = new Set(
-  "attach attest attest-blob clean copy dockerfile download generate load login manifest save sign sign-blob tree triangulate upload verify verify-attestation".split(
+  "attach attest clean copy dockerfile download generate load login manifest save sign tree triangulate upload verify verify-attestation".split(
     " ",
   ),
 );

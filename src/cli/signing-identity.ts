@@ -1,0 +1,88 @@
+/**
+ * Who signs: the identity token, and how a person is reached who logs in for it.
+ *
+ * @module
+ */
+
+import { tryDecodeUtf8 } from "../encoding/utf8.ts";
+import { readInputFile } from "../files/read-file.ts";
+import { MAX_KEY_FILE_BYTES } from "../limits.ts";
+import { getIdentityToken, type IdentityTokenOptions } from "../oidc/get-identity-token.ts";
+import type { Interaction } from "../oidc/login.ts";
+import type { IdentityTokenRequest } from "../sign/options.ts";
+import { notice, trace, type Context } from "./context.ts";
+import { usage, type Flags } from "./flags.ts";
+import { readLine } from "./input-lines.ts";
+
+/** Is where tokens come from. */
+export interface TokenSource {
+  readonly obtain: (request: IdentityTokenRequest) => Promise<string>;
+  /** Whether a person logged in for the last token. */
+  readonly isLogin: () => boolean;
+  readonly options: IdentityTokenOptions;
+}
+
+/**
+ * Reads how to get a token. Nothing is asked yet.
+ *
+ * @param stdinIsTaken - Whether standard input is what is signed: then nobody can type there.
+ * @throws InputError.
+ */
+export async function readTokenSource(
+  flags: Flags,
+  issuer: string | undefined,
+  stdinIsTaken: boolean,
+  context: Context,
+): Promise<TokenSource> {
+  const secret = flags.string("oidc-client-secret-file");
+  const options: IdentityTokenOptions = {
+    identityToken: flags.string("identity-token"),
+    flow: flags.choice("fulcio-auth-flow", ["normal", "device", "token", "client_credentials"]),
+    issuer,
+    clientId: flags.string("oidc-client-id"),
+    clientSecret: secret === undefined ? undefined : await readSecret(secret),
+    redirectUrl: flags.string("oidc-redirect-url"),
+    provider: flags.string("oidc-provider"),
+    disableAmbient: flags.boolean("oidc-disable-ambient-providers"),
+    interaction: interactionOf(stdinIsTaken, context),
+    environment: context.environment,
+    fetch: context.fetch,
+    now: context.now,
+    signal: context.signal,
+  };
+  let login = false;
+  return {
+    options,
+    isLogin: () => login,
+    async obtain({ audience, signal }) {
+      const { token, provider } = await getIdentityToken({ ...options, audience, signal: signal ?? context.signal });
+      login = ["normal", "device"].includes(provider);
+      trace(
+        context,
+        `identity token: from ${provider}, issued by ${token.issuer}, valid until ${token.expiresAt.toISOString()}`,
+      );
+      return token.raw;
+    },
+  };
+}
+
+async function readSecret(path: string): Promise<string> {
+  const text = tryDecodeUtf8(await readInputFile(path, MAX_KEY_FILE_BYTES, "OIDC client secret"));
+  if (text === undefined) throw usage(`OIDC client secret in file ${JSON.stringify(path)} is not valid UTF-8`);
+  return text.trim();
+}
+
+function interactionOf(stdinIsTaken: boolean, context: Context): Interaction {
+  return {
+    isTerminal: !stdinIsTaken && context.terminal !== undefined,
+    print: (line) => notice(context, line),
+    ...(stdinIsTaken
+      ? {}
+      : {
+          prompt: async (question: string) => {
+            context.stderr.write(question);
+            return await readLine(context.stdin);
+          },
+        }),
+  };
+}
