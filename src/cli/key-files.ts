@@ -49,7 +49,9 @@ export async function writeKeyFiles(
   const publicPath = `${prefix}.pub`;
   const existing = [privatePath, publicPath].filter((path) => statSync(path, { throwIfNoEntry: false }) !== undefined);
   for (const path of existing) warn(context, `File ${path} already exists. Overwrite?`);
-  if (existing.length > 0 && !overwrite) await confirmContinue(context);
+  if (existing.length > 0 && !overwrite) {
+    await confirmContinue(context, "answer y, or name other files with --output-key-prefix");
+  }
   context.signal.throwIfAborted();
   if (existing.includes(privatePath)) keepPrivate(privatePath); // a file that exists keeps its permissions
 

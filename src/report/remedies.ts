@@ -152,7 +152,7 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   IDENTITY_TOKEN_NOT_YET_VALID: "check the clock of this machine; if it is right, wait until the token is valid",
   IDENTITY_TOKEN_UNAVAILABLE:
     "give a token with --identity-token, or sign where a provider is: in CI, or at a terminal with a browser",
-  KEY_PASSWORD_MISSING: "set COSIGN_PASSWORD, or run at a terminal",
+  KEY_PASSWORD_MISSING: "set COSIGN_PASSWORD, or run it at a terminal",
   KEY_PASSWORD_WRONG: "give the password that the key was encrypted with",
   LOGIN_FAILED: "log in again, or give a token with --identity-token",
   SIGNING_STATE_MISMATCH:
