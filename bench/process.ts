@@ -5,7 +5,7 @@
  * @module
  */
 
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createSign, generateKeyPairSync } from "node:crypto";
 import {
   createReadStream,
@@ -14,7 +14,6 @@ import {
   openSync,
   closeSync,
   ftruncateSync,
-  readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -24,6 +23,7 @@ import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { realCase, realPath } from "../test/support/real.ts";
+import { runWatched } from "./watched.ts";
 
 const PROJECT = fileURLToPath(new URL("..", import.meta.url));
 const CLI = join(PROJECT, "dist", "cli", "main.js");
@@ -125,27 +125,4 @@ export async function benchLargeArtifact(): Promise<LargeArtifact> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function runWatched(
-  program: string,
-  args: readonly string[],
-): Promise<{ readonly seconds: number; readonly peakMiB: number | undefined }> {
-  const start = performance.now();
-  const child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
-  let peakKiB: number | undefined;
-  const watch = setInterval(() => {
-    try {
-      const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1];
-      if (peak !== undefined) peakKiB = Number(peak);
-    } catch {
-      // It has just ended, or this is not Linux.
-    }
-  }, 20);
-  const status = await new Promise<number | null>((resolve) => {
-    child.on("exit", resolve);
-  });
-  clearInterval(watch);
-  if (status !== 0) throw new Error(`${program} ended with ${status}`);
-  return { seconds: (performance.now() - start) / 1000, peakMiB: peakKiB === undefined ? undefined : peakKiB / 1024 };
 }
