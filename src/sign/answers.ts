@@ -57,18 +57,37 @@ export type CertificateExpectation =
 /** Verifies answers against a trusted root. Without one, it still compares whom and what an answer is about. */
 export class Answers {
   readonly #crypto: CryptoProvider;
-  readonly #trust: TrustMaterial | undefined;
-  readonly #root: Trust | undefined;
+  readonly #reload: (() => Promise<Trust>) | undefined;
+  readonly #verifiers = new Map<string, Promise<Verifier>>();
+  #trust: TrustMaterial | undefined;
+  #root: Trust | undefined;
+  #reloading: Promise<void> | undefined;
 
-  private constructor(crypto: CryptoProvider, root: Trust | undefined, trust: TrustMaterial | undefined) {
+  private constructor(
+    crypto: CryptoProvider,
+    root: Trust | undefined,
+    trust: TrustMaterial | undefined,
+    reload: (() => Promise<Trust>) | undefined,
+  ) {
     this.#crypto = crypto;
     this.#root = root;
     this.#trust = trust;
+    this.#reload = reload;
   }
 
-  /** Makes the authorities of a trusted root ready; `undefined` for answers whose signatures nobody is to check. */
-  static async create(root: Trust | undefined, crypto: CryptoProvider): Promise<Answers> {
-    return new Answers(crypto, root, root === undefined ? undefined : await prepareTrust(root.trustedRoot, crypto));
+  /**
+   * Makes the authorities of a trusted root ready.
+   *
+   * @param root - `undefined` for answers whose signatures nobody is to check.
+   * @param reload - Loads the trusted root anew, once: when a service turns out to have a key that is newer than the root at hand.
+   */
+  static async create(
+    root: Trust | undefined,
+    crypto: CryptoProvider,
+    reload?: () => Promise<Trust>,
+  ): Promise<Answers> {
+    const trust = root === undefined ? undefined : await prepareTrust(root.trustedRoot, crypto);
+    return new Answers(crypto, root, trust, reload);
   }
 
   /** The logs that are trusted, for an entry that has to be looked for. */
@@ -98,7 +117,7 @@ export class Answers {
       readonly url: string;
     },
   ): Promise<{ readonly clockBehindMs: number }> {
-    return await about(`certificate of Fulcio ${redactUrl(expected.url)}`, async () => {
+    return await this.#judge(`certificate of Fulcio ${redactUrl(expected.url)}`, async () => {
       const { certificate, detachedScts } = issued;
       verifyKey(certificate, expected.publicKey);
       verifyHolder(certificate, expected.holder);
@@ -148,9 +167,9 @@ export class Answers {
     url: string,
     certificate: Certificate | undefined,
   ): Promise<Date | undefined> {
-    const trust = this.#trust;
-    if (trust === undefined) return undefined;
-    return await about(`answer of timestamp authority ${redactUrl(url)}`, async () => {
+    return await this.#judge(`answer of timestamp authority ${redactUrl(url)}`, async () => {
+      const trust = this.#trust;
+      if (trust === undefined) return undefined;
       const token = parseTimestampResponse(response);
       const proven = await verifyTimestamp(token, signature, trust.timestampAuthorities, { crypto: this.#crypto });
       if (proven === undefined) {
@@ -180,7 +199,7 @@ export class Answers {
    * @see Sigstore client specification §2.1.7
    */
   async entry(entry: TransparencyLogEntry, expected: EntryExpectation, url: string): Promise<void> {
-    await about(`entry of transparency log ${redactUrl(url)}`, async () => {
+    await this.#judge(`entry of transparency log ${redactUrl(url)}`, async () => {
       await verifyEntryBody(parseEntryBody(entry), entry, expected, this.#crypto);
       if (this.#trust === undefined) return;
       const checks = new Checks();
@@ -221,9 +240,9 @@ export class Answers {
     policy: VerifyPolicy,
     options: VerifierOptions,
   ): Promise<VerifiedBundle | undefined> {
-    const root = this.#root;
-    if (root === undefined) return undefined;
-    return await about("finished bundle", async () => {
+    return await this.#judge("finished bundle", async () => {
+      const root = this.#root;
+      if (root === undefined) return undefined;
       const { tlogEntries, rfc3161Timestamps } = parsed.verificationMaterial;
       const verifier = await this.#verifierFor(root, {
         ...options,
@@ -244,7 +263,33 @@ export class Answers {
     });
   }
 
-  readonly #verifiers = new Map<string, Promise<Verifier>>();
+  /** Runs a check, and once more where the trust that it needs was too old. */
+  async #judge<T>(answer: string, check: () => Promise<T>): Promise<T> {
+    const before = this.#trust;
+    try {
+      return await check();
+    } catch (error) {
+      if (!isOfUnknownAuthority(error) || this.#reload === undefined) throw about(answer, error);
+      try {
+        await (this.#reloading ??= this.#replaceTrust(this.#reload));
+      } catch {
+        throw about(answer, error); // a trust that cannot be renewed is no news about the answer
+      }
+      if (this.#trust === before) throw about(answer, error); // it was as new as can be
+    }
+    try {
+      return await check();
+    } catch (error) {
+      throw about(answer, error);
+    }
+  }
+
+  async #replaceTrust(reload: () => Promise<Trust>): Promise<void> {
+    const root = await reload();
+    this.#trust = await prepareTrust(root.trustedRoot, this.#crypto);
+    this.#root = root;
+    this.#verifiers.clear();
+  }
 
   #verifierFor(root: Trust, options: VerifierOptions): Promise<Verifier> {
     const { time } = options;
@@ -331,17 +376,24 @@ function timeOf(certificate: Certificate, now: Date): { readonly at: Date; reado
   });
 }
 
+const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
+  "CERTIFICATE_ISSUER_UNKNOWN",
+  "SCT_THRESHOLD_NOT_MET",
+  "TIMESTAMP_THRESHOLD_NOT_MET",
+  "TLOG_THRESHOLD_NOT_MET",
+]);
+
+function isOfUnknownAuthority(error: unknown): boolean {
+  return error instanceof VerificationError && UNKNOWN_AUTHORITY.has(error.code);
+}
+
 /** Says which answer an error is about. */
-async function about<T>(answer: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (cause instanceof VerificationError)
-      throw new VerificationError(cause.code, messageOf(answer, cause), detailsOf(cause));
-    if (cause instanceof PolicyError) throw new PolicyError(cause.code, messageOf(answer, cause), detailsOf(cause));
-    if (cause instanceof FormatError) throw new FormatError(cause.code, messageOf(answer, cause), detailsOf(cause));
-    throw cause;
-  }
+function about(answer: string, cause: unknown): unknown {
+  if (cause instanceof VerificationError)
+    return new VerificationError(cause.code, messageOf(answer, cause), detailsOf(cause));
+  if (cause instanceof PolicyError) return new PolicyError(cause.code, messageOf(answer, cause), detailsOf(cause));
+  if (cause instanceof FormatError) return new FormatError(cause.code, messageOf(answer, cause), detailsOf(cause));
+  return cause;
 }
 
 function messageOf(answer: string, { message }: SigstoreError): string {

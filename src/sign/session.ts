@@ -110,8 +110,8 @@ export class SigningSession {
       ...(options.environment !== undefined && { environment: options.environment }),
     };
     const services = await Services.choose(choice, { keyless: signer.kind === "keyless", now, random }, loading);
-    const { trust, notices } = await loadTrustFor(options, services.selected, loading);
-    const answers = await Answers.create(trust, settings.crypto);
+    const { trust, notices, reload } = await loadTrustFor(options, services.selected, loading);
+    const answers = await Answers.create(trust, settings.crypto, reload);
     settings.observe({ kind: "services-selected", services: services.selected });
     return new SigningSession(options, settings, services, answers, [...services.notices, ...notices]);
   }
@@ -684,7 +684,11 @@ async function loadTrustFor(
   options: SigningOptions,
   services: SelectedServices,
   loading: LoadTrustOptions,
-): Promise<{ readonly trust: Trust | undefined; readonly notices: readonly string[] }> {
+): Promise<{
+  readonly trust: Trust | undefined;
+  readonly notices: readonly string[];
+  readonly reload?: () => Promise<Trust>;
+}> {
   if (options.trust === "unsafe-none") return { trust: undefined, notices: [] };
   const { fulcio, rekor, timestampAuthorities } = services;
   const hasCertificate = options.signer.kind === "key" && options.signer.certificate !== undefined;
@@ -697,9 +701,13 @@ async function loadTrustFor(
     return { trust: { trustedRoot, source: { kind: "caller" } }, notices: [] };
   }
   const choice = options.trust ?? trustBeside(options.services);
-  const isGiven = "tlogs" in choice || "path" in choice;
-  const { trustedRoot, source, notices } = await resolveTrust(isGiven ? choice : { ...loading, ...choice });
-  return { trust: { trustedRoot, source }, notices };
+  if ("tlogs" in choice || "path" in choice) {
+    const { trustedRoot, source, notices } = await resolveTrust(choice);
+    return { trust: { trustedRoot, source }, notices };
+  }
+  const { notices, ...trust } = await resolveTrust({ ...loading, ...choice });
+  const reload = async (): Promise<Trust> => await resolveTrust({ ...loading, ...choice, maxAgeMs: 0 });
+  return { trust, notices, ...(choice.offline !== true && { reload }) };
 }
 
 /** Ends a stream when the caller says so. */
