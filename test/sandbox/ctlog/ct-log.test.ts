@@ -1,9 +1,11 @@
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
+import { encodeBoolean, encodeNull, encodeOctetString, encodeOid, encodeSequence } from "../../../src/asn1/writer.ts";
 import { defaultCryptoProvider } from "../../../src/crypto/provider.ts";
 import { parsePublicKey } from "../../../src/crypto/public-key.ts";
 import { createCtLog, type CtLog } from "../../../src/sandbox/ctlog/ct-log.ts";
 import { LeafIssuance, newAuthority, type Authority } from "../../../src/sandbox/fulcio/authority.ts";
+import { newSerialNumber, signCertificate } from "../../../src/sandbox/fulcio/certificate-builder.ts";
 import { newPrivateKey } from "../../../src/sandbox/identity-key.ts";
 import { createMemoryStore } from "../../../src/sandbox/store.ts";
 import { verifyConsistency, verifyInclusion } from "../../../src/tlog/merkle.ts";
@@ -12,6 +14,11 @@ import { parseDetachedSct, verifySct } from "../../../src/x509/sct.ts";
 import { clientKey, get, post, URLS } from "../identity-services.ts";
 import { START, testContext, type TestContext } from "../service-context.ts";
 
+/** The extended key usage extension of leaf certificates. */
+const CODE_SIGNING = encodeSequence(
+  encodeOid("2.5.29.37"),
+  encodeOctetString(encodeSequence(encodeOid("1.3.6.1.5.5.7.3.3"))),
+);
 const NAMES = { root: "root", intermediate: "intermediate" };
 const crypto = defaultCryptoProvider();
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
@@ -121,6 +128,29 @@ describe("createCtLog (RFC 6962)", () => {
       expect.stringMatching(/^Bad Request\n/),
       0,
     ]);
+  });
+
+  test("refuses a precertificate whose poison is not critical, or not NULL", async () => {
+    const { log } = await openLog();
+    const spki = new Uint8Array(createPublicKey(clientKey().pem).export({ type: "spki", format: "der" }));
+    const oid = encodeOid("1.3.6.1.4.1.11129.2.4.3");
+    const precertificate = (...poison: readonly Uint8Array[]): Uint8Array =>
+      signCertificate(
+        {
+          serialNumber: newSerialNumber(),
+          notBefore: START,
+          notAfter: START,
+          subject: authority.issuer.name,
+          spki,
+          extensions: [CODE_SIGNING, encodeSequence(oid, ...poison)],
+        },
+        authority.issuer,
+      );
+    const statusOf = async (...poison: readonly Uint8Array[]): Promise<number> =>
+      (await submit(log, "add-pre-chain", [precertificate(...poison), ...authority.chain])).status;
+    expect(await statusOf(encodeBoolean(true), encodeOctetString(encodeNull()))).toBe(200);
+    expect(await statusOf(encodeOctetString(encodeNull()))).toBe(400);
+    expect(await statusOf(encodeBoolean(true), encodeOctetString(encodeBoolean(true)))).toBe(400);
   });
 
   test("refuses a precertificate where a certificate is to be", async () => {
