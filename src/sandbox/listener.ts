@@ -24,7 +24,7 @@ import {
 import type { SandboxService } from "./service.ts";
 
 /** Is where the sandbox listens. It is nobody else's to reach. */
-export const SANDBOX_HOST = "127.0.0.1";
+const SANDBOX_HOST = "127.0.0.1";
 
 /** Is one request as it is remembered: nothing of it that may be secret. */
 export interface SandboxRequest {

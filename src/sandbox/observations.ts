@@ -11,7 +11,6 @@ import { readTransparencyLogEntry, serializeTransparencyLogEntry } from "../bund
 import { formatDigest, type Digest } from "../crypto/digest.ts";
 import { parseEnvelope } from "../dsse/envelope.ts";
 import { encodeBase64, tryDecodeBase64 } from "../encoding/base64.ts";
-import { encodeHex } from "../encoding/hex.ts";
 import { parseJson, type JsonObject, type JsonValue } from "../encoding/json.ts";
 import { JsonReader } from "../encoding/json-reader.ts";
 import { encodeUtf8 } from "../encoding/utf8.ts";
@@ -346,9 +345,4 @@ function contentOf({ entry, digest, signature, envelopeJson }: ObservedEntry): B
   if (envelopeJson === undefined) return undefined;
   const envelope = parseEnvelope(envelopeJson);
   return envelope.signatures.length === 1 ? { kind: "dsseEnvelope", envelope } : undefined;
-}
-
-/** Says what an entry is about, in one line. */
-export function describeEntry({ entry, digest }: ObservedEntry): string {
-  return `${entry.kindVersion.kind} ${entry.kindVersion.version} ${digest.algorithm}:${encodeHex(digest.value)}`;
 }

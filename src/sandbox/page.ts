@@ -63,7 +63,8 @@ body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:76rem;padding:1
 h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}p{margin:.3rem 0}
 a{color:var(--accent)}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}.faint{color:var(--faint)}.bad{color:var(--bad)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:600}
-th,td{padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+th,td{padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+td:first-child,td:nth-child(2),th{white-space:nowrap}
 .logs{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:1rem}
 .log{border:1px solid var(--line);border-radius:.5rem;padding:.8rem 1rem}.size{font-size:1.6rem;font-weight:600}
 svg{display:block;width:100%;height:5rem;margin-top:.5rem}.tree{fill:var(--accent);fill-opacity:.25;stroke:var(--accent)}
@@ -241,6 +242,10 @@ async function render(sources: PageSources, refresh: boolean): Promise<string> {
         <div class="logs">${logs().map(renderLog)}</div>
 
         <h2>Log entries</h2>
+        <p class="faint">
+          Rekor v2 is not told what was signed: its entry of an attestation is one of the digest of the envelope's
+          encoding, and so is the bundle here.
+        </p>
         ${table(
           ["Time", "Log", "Kind", "Digest", "Signer", "Bundle"],
           entries.slice(0, SHOWN_ENTRIES).map((entry) => renderEntry(entry, observations)),
@@ -341,7 +346,14 @@ function drawTree(size: number): Html {
     left += extent + 8;
     return html`${shape}<text x="${middle.toFixed(1)}" y="74">${2 ** level}</text>`;
   });
-  return html`<svg viewBox="0 0 ${width} 80" role="img" aria-label="Merkle tree of ${size} leaves">${shapes}</svg>`;
+  return html`<svg
+    viewBox="0 0 ${width} 80"
+    preserveAspectRatio="xMinYMid"
+    role="img"
+    aria-label="Merkle tree of ${size} leaves"
+  >
+    ${shapes}
+  </svg>`;
 }
 
 function renderEntry(entry: ObservedEntry, observations: Observations): readonly (string | Html)[] {

@@ -41,7 +41,7 @@ import { createTufRepository, TUF_FORGERIES, type TufRepository } from "./tuf-re
 export interface SandboxOptions {
   /** Where it keeps everything, to go on from there the next time. Absent: in memory, and what clients need in a temporary folder. */
   readonly directory?: string | undefined;
-  /** The first of its ports; those after it follow. Absent or 0: the ones that it had in its folder before, otherwise free ones. */
+  /** The first of its ports; those after it follow. Absent or 0: the ones of the last time in its folder, or free ones. */
   readonly port?: number | undefined;
   /** Ends it. */
   readonly signal?: AbortSignal | undefined;
@@ -233,12 +233,22 @@ async function openPorts(
   const before = kept === undefined ? [] : (JSON.parse(new TextDecoder().decode(kept)) as number[]);
   const opened: OpenPort[] = [];
   for (const index of PORTS.keys()) {
-    const port = await openPort(first === 0 ? (before[index] ?? 0) : first + index);
+    const port = await (first === 0 ? reopenPort(before[index] ?? 0) : openPort(first + index));
     ending.push(() => port.close());
     opened.push(port);
   }
   store.write(PORTS_FILE, encodeUtf8(JSON.stringify(opened.map(({ port }) => port))));
   return Object.fromEntries(PORTS.map((name, index) => [name, opened[index]])) as Record<PortName, OpenPort>;
+}
+
+/** Opens the port of the last time, or another one where that was only a free one then and is taken now. */
+async function reopenPort(port: number): Promise<OpenPort> {
+  try {
+    return await openPort(port);
+  } catch (error) {
+    if (port === 0 || !(error instanceof InputError)) throw error;
+    return await openPort(0);
+  }
 }
 
 interface AssemblyOptions {

@@ -43,7 +43,7 @@ export interface TrustListing {
 }
 
 /** Names who runs all of it. */
-export const SANDBOX_OPERATOR = "sandbox.local";
+const SANDBOX_OPERATOR = "sandbox.local";
 
 /** Makes the trusted root. */
 export function trustedRootOf(listing: TrustListing): TrustedRoot {

@@ -115,6 +115,21 @@ describe("startSandbox", () => {
     expect(state).toMatchObject({ entries: [{}, {}, {}, {}], certificates: [{}, {}, {}, {}] });
   });
 
+  test("takes another port where that of the last time is taken, and still stands by what it signed", async () => {
+    const directory = temporaryFolder();
+    const first = await startSandbox({ directory });
+    const { urls } = first;
+    const signed = await signIn(first, 1);
+    await first.close();
+    const blocker = createServer().listen(Number(new URL(urls.rekor1).port), "127.0.0.1");
+    onTestFinished(() => void blocker.close());
+    await once(blocker, "listening");
+    const second = await start({ directory });
+    expect(second.urls).toMatchObject({ oidc: urls.oidc, rekor1: expect.not.stringMatching(urls.rekor1) as string });
+    expect(await verifyUnder(second.trustedRoot, urls.oidc, signed.json)).toBe(0n);
+    expect(await verifyUnder(second.trustedRoot, urls.oidc, (await signIn(second, 1)).json)).toBe(1n);
+  });
+
   test("keeps keys to the owner, and lets others read what they are to trust", async () => {
     const directory = temporaryFolder();
     const { paths } = await start({ directory });
