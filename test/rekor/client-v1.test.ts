@@ -2,6 +2,7 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
 import { parsePublicKey } from "../../src/crypto/public-key.ts";
+import { preAuthEncoding } from "../../src/dsse/pae.ts";
 import {
   fetchConsistencyProofV1,
   fetchEntryV1,
@@ -130,6 +131,36 @@ describe("submitEntryV1", () => {
     ["a page of HTML", "SERVICE_RESPONSE_INVALID", () => bytesAnswer("<html>", 200, "text/html")],
   ])("refuses %s", async ([, problem, answer]) => {
     await expect(submitEntryV1(BASE, real.proposed, ready(answering(answer())))).rejects.toThrow(code(problem));
+  });
+
+  test("refuses an entry that is about our envelope, and of another kind than was asked for", async () => {
+    const keys = signerKeys();
+    const payload = utf8("{}");
+    const payloadType = "application/vnd.in-toto+json";
+    const message = preAuthEncoding(payloadType, payload);
+    const signature = new Uint8Array(sign("sha256", message, keys.privateKey));
+    const keyDetails = "PKIX_ECDSA_P256_SHA_256";
+    const proposed: ProposedEntry = {
+      kind: "dsse",
+      envelope: { payload, payloadType, signatures: [{ sig: signature, keyid: "" }] },
+      verifier: { kind: "public-key", der: spkiOf(keys) },
+      keyDetails,
+    };
+    const signed = {
+      signature,
+      verifier: { publicKey: keys.publicKey },
+      message,
+      hash: "sha256",
+      keyDetails,
+      envelope: { payload, payloadType },
+    } as const;
+    const log = makeRekor(1);
+    const submit = (kind: "dsse" | "hashedrekord"): Promise<unknown> =>
+      submitEntryV1(BASE, proposed, ready(answering(answerV1(makeEntry(signed, { log, kind })))));
+    await expect(submit("dsse")).resolves.toBeDefined();
+    await expect(submit("hashedrekord")).rejects.toThrow(
+      expect.objectContaining({ code: "TLOG_ENTRY_MISMATCH", expected: "dsse 0.0.1", found: "hashedrekord 0.0.1" }),
+    );
   });
 
   test("refuses an entry with our body but for one bit of the signature", async () => {
@@ -339,6 +370,18 @@ describe("fetchEntryV1", () => {
     await expect(fetchEntryV1(BASE, { entryId: id }, options)).rejects.toThrow(code("TLOG_ENTRY_MISMATCH"));
     await expect(fetchEntryV1(BASE, { logIndex: other.logged.logIndex + 1n }, options)).rejects.toThrow(
       code("TLOG_ENTRY_MISMATCH"),
+    );
+  });
+
+  test("refuses an entry whose proof is of another one", async () => {
+    const answer = changed(
+      real.logged,
+      (same) => ({ ...same, verification: entryJsonV1(other.logged)["verification"] }),
+      id,
+      200,
+    );
+    await expect(fetchEntryV1(BASE, { entryId: id }, ready(answering(answer)))).rejects.toThrow(
+      code("TLOG_INCLUSION_PROOF_INVALID"),
     );
   });
 
