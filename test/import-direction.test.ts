@@ -46,8 +46,6 @@ const PACKAGES: Readonly<Record<string, { readonly folder: string | readonly str
   re2js: { folder: "policy" },
   "@noble/ciphers": { folder: "keys", lazy: true },
   jose: { folder: "sandbox" },
-  pkijs: { folder: "sandbox" },
-  asn1js: { folder: "sandbox" },
   hono: { folder: "sandbox" },
   "@hono/node-server": { folder: "sandbox" },
 };
