@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import type { PublicKeyType } from "../crypto/public-key.ts";
 import type { SignatureAlgorithm } from "../crypto/registry.ts";
 import { InputError } from "../errors.ts";
-import { createLocalSigner } from "./local-signer.ts";
+import { createLocalSigner, publicKeyOf } from "./local-signer.ts";
 import type { Password, PasswordSource } from "./password.ts";
 import { writeKeyPair, type KeyPair } from "./private-key.ts";
 import type { Signer } from "./signer.ts";
@@ -49,7 +49,9 @@ export async function generateKeyPair(options: {
       },
     );
   }
-  return await writeKeyPair(await generateKey(algorithm), options.password);
+  const privateKey = await generateKey(algorithm);
+  const pkcs8 = privateKey.export({ format: "der", type: "pkcs8" });
+  return await writeKeyPair(pkcs8, publicKeyOf(privateKey), options.password);
 }
 
 type KeyOptions = { readonly namedCurve: string } | { readonly modulusLength: number };

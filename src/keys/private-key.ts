@@ -8,6 +8,7 @@ import type { KeyObject } from "node:crypto";
 
 import { parseDer, Tag } from "../asn1/der.ts";
 import { OID } from "../asn1/oids.ts";
+import type { PublicKey } from "../crypto/public-key.ts";
 import { encodePem, parsePem, type PemBlock } from "../encoding/pem.ts";
 import { tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { FormatError, SigstoreError, VerificationError } from "../errors.ts";
@@ -86,7 +87,7 @@ export async function importKeyPair(options: {
   const signer = ofPrivateKey(() => createLocalSigner(privateKey));
   checkKeyQuality(privateKey, signer.publicKey);
   await checkPair(signer);
-  return await writeKeyPair(privateKey, password);
+  return await writeKeyPair(toPkcs8(privateKey), signer.publicKey, password);
 }
 
 /**
@@ -101,19 +102,24 @@ export async function changePassword(options: {
 }): Promise<KeyPair> {
   const { pem, oldPassword, password } = options;
   const source = typeof oldPassword === "function" ? oldPassword : () => Promise.resolve(oldPassword);
-  return await writeKeyPair(await openPrivateKey(pem, source, false), password);
+  const privateKey = await openPrivateKey(pem, source, false);
+  const publicKey = ofPrivateKey(() => publicKeyOf(privateKey));
+  return await writeKeyPair(toPkcs8(privateKey), publicKey, password);
 }
 
 /**
  * Writes a key pair as cosign does.
  *
+ * @param pkcs8 - DER, which is overwritten with zeros.
  * @throws InputError `KEY_PASSWORD_MISSING`.
  * @internal
  */
-export async function writeKeyPair(privateKey: KeyObject, password: Password | PasswordSource): Promise<KeyPair> {
-  const { spki } = ofPrivateKey(() => publicKeyOf(privateKey));
+export async function writeKeyPair(
+  pkcs8: Uint8Array,
+  { spki }: PublicKey,
+  password: Password | PasswordSource,
+): Promise<KeyPair> {
   const secret = await passwordBytes(password);
-  const pkcs8 = privateKey.export({ format: "der", type: "pkcs8" });
   try {
     return {
       privateKeyPem: encodePem(ENCRYPTED_KEY_LABEL, await encryptKey(pkcs8, secret)),
@@ -122,6 +128,10 @@ export async function writeKeyPair(privateKey: KeyObject, password: Password | P
   } finally {
     pkcs8.fill(0);
   }
+}
+
+function toPkcs8(privateKey: KeyObject): Uint8Array {
+  return privateKey.export({ format: "der", type: "pkcs8" });
 }
 
 async function openPrivateKey(
