@@ -100,6 +100,22 @@ describe("createWitness (C2SP tlog-witness)", () => {
     expect(new Set(statuses)).toEqual(new Set([200, 409]));
   });
 
+  test("looks once more at what it saw before it signs", async () => {
+    const context = testContext(URL_OF_WITNESS);
+    let reads = 0;
+    const later = utf8(`8\n${base64(treeHash(leaves.slice(0, 8)))}\n`);
+    // Another request is answered while this one is verified.
+    const store = {
+      ...context.store,
+      read(name: string): Uint8Array | undefined {
+        if (name.startsWith("seen-") && ++reads === 2) context.store.write(name, later);
+        return context.store.read(name);
+      },
+    };
+    const { witness } = await open({ ...context, store });
+    expect(await add(witness, 0, 5)).toMatchObject({ status: 409, text: "8\n" });
+  });
+
   test("remembers over a restart what it saw", async () => {
     const { witness, context } = await open();
     await add(witness, 0, 5);

@@ -94,7 +94,6 @@ async function acceptHashedRekord(spec: JsonObject, crypto: CryptoProvider): Pro
 
   const scheme = hashedRekordScheme(signer.publicKey, algorithm);
   const verifies =
-    signature.length > 0 &&
     signer.isChain &&
     scheme !== undefined &&
     (await verifiesQuietly(() => crypto.verifyDigest(scheme, signer.publicKey, signature, digest)));

@@ -8,7 +8,7 @@ import { verifyInclusionProof } from "../../../src/tlog/inclusion.ts";
 import { verifyConsistency } from "../../../src/tlog/merkle.ts";
 import type { TransparencyLogEntry } from "../../../src/tlog/transparency-log-entry.ts";
 import type { TransparencyLog } from "../../../src/tlog/transparency-log.ts";
-import { certificateFor } from "../certificate.ts";
+import { certificateFor, ISSUERS } from "../certificate.ts";
 import { outcomeOf, sha256, treeHash, utf8 } from "../../support/logs.ts";
 import { base64, hashOf, signatureOf, testSigner, type TestSigner } from "../rekor2/requests.ts";
 import { START, testContext, type TestContext } from "../service-context.ts";
@@ -466,6 +466,24 @@ describe("entries of Rekor v1", () => {
     ["spec", { ...hashedRekord("a"), spec: undefined }, 422, 602],
   ])("an entry without %s is malformed", async ([, proposed, status, code]) => {
     expect(((await refused(proposed)) as readonly unknown[]).slice(0, 2)).toEqual([status, code]);
+  });
+
+  test("a chain of certificates is kept whole, and each has to be of the next", async () => {
+    const { rekor } = await open();
+    const chain = [certificateFor(signer, "alice@example.com"), ...ISSUERS];
+    const logged = await submit(rekor, hashedRekord("a", { key: chain.join("") }));
+    expect(logged.body).toMatchObject({ spec: { signature: { publicKey: { content: base64(chain.join("")) } } } });
+    for (const wrong of [[chain[0], chain[2]], [chain[0], certificateFor(other, "bob@example.com")], chain.slice(1)])
+      expect(await refused(hashedRekord("a", { key: wrong.join("") }))).toEqual([
+        400,
+        400,
+        "error processing entry: verifying signature: invalid signature",
+      ]);
+    expect(await refused(hashedRekord("a", { key: (chain[0] ?? "") + signer.pem }))).toEqual([
+      400,
+      400,
+      "error processing entry: invalid certificate chain",
+    ]);
   });
 
   test("P-384 goes with SHA-384 alone, though others verify", async () => {
