@@ -208,24 +208,43 @@ describe("logInWithBrowser (OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 8252)",
     expect(statuses.slice(0, 7)).toEqual([400, 400, 400, 400, 404, 404, 405]);
   });
 
-  test("takes one answer only", async () => {
-    const statuses: number[] = [];
-    let second: Promise<number> | undefined;
+  test("takes one answer only, and says so to whoever comes next", async () => {
+    const exchanged = Promise.withResolvers<undefined>();
+    const next = Promise.withResolvers<number>();
     const provider = fakeProvider(
       {
-        token: () =>
-          json({ id_token: makeToken({ ...EMAIL_CLAIMS, iss: ISSUER, nonce: provider.authorization().get("nonce") }) }),
+        token: async () => {
+          exchanged.resolve(undefined);
+          await next.promise;
+          const nonce = provider.authorization().get("nonce");
+          return json({ id_token: makeToken({ ...EMAIL_CLAIMS, iss: ISSUER, nonce }) });
+        },
       },
       async (redirect) => {
-        const visit = async (): Promise<number> => (await fetch(redirect)).status;
-        const first = visit();
-        second = visit();
-        statuses.push(await first.catch(() => 0), await second.catch(() => 0));
+        const first = fetch(redirect);
+        await exchanged.promise;
+        next.resolve((await fetch(redirect)).status);
+        await first;
       },
     );
     await logInWithBrowser({ ...provider.login, interaction: provider.interaction });
-    await second?.catch(() => undefined);
+    await expect(next.promise).resolves.toBe(409);
     expect(provider.asked.filter(({ url }) => url === METADATA.token_endpoint)).toHaveLength(1);
+  });
+
+  test("ends connections that are open at the end", async () => {
+    const closed = Promise.withResolvers<undefined>();
+    const { login, interaction } = fakeProvider({}, async (redirect) => {
+      const socket = connect({ host: "127.0.0.1", port: Number(redirect.port) });
+      socket.once("close", () => closed.resolve(undefined));
+      await new Promise((resolve) => {
+        socket.once("connect", resolve);
+      });
+      socket.write("GET / HTTP/1.1\r\nHost:"); // and never says the rest
+      await fetch(redirect);
+    });
+    await logInWithBrowser({ ...login, interaction });
+    await expect(closed.promise).resolves.toBeUndefined();
   });
 
   test("answers nobody who comes by another name, as after a rebinding of DNS", async () => {

@@ -19,7 +19,7 @@ export const METADATA = {
 /** Says how a provider behaves; whatever is left out is as it should be. */
 export interface Behaviour {
   readonly metadata?: object;
-  readonly token?: (form: URLSearchParams, asked: Asked) => Response;
+  readonly token?: (form: URLSearchParams, asked: Asked) => Response | Promise<Response>;
   readonly device?: (form: URLSearchParams) => Response;
   readonly claims?: object;
 }

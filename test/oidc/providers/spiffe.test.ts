@@ -61,8 +61,9 @@ function reply(
   stream: ServerHttp2Stream,
   body: Buffer,
   trailers: Record<string, string> = { "grpc-status": "0" },
+  headers: Record<string, string | number> = {},
 ): void {
-  stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+  stream.respond({ ":status": 200, "content-type": "application/grpc", ...headers }, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers(trailers));
   stream.end(body);
 }
@@ -173,6 +174,21 @@ describe("spiffe (SPIFFE Workload API §6.2.1, gRPC over HTTP/2)", () => {
       "IDENTITY_TOKEN_MALFORMED",
     ],
     ["that is larger than any", (stream) => reply(stream, Buffer.alloc(300 * 1024)), "HTTP_RESPONSE_TOO_LARGE"],
+    [
+      "with more behind its message",
+      (stream) => reply(stream, Buffer.concat([framed(field(1, svid(TOKEN))), field(9, "x")])),
+      "SERVICE_RESPONSE_INVALID",
+    ],
+    [
+      "of another type",
+      (stream) => reply(stream, framed(field(1, svid(TOKEN))), { "grpc-status": "0" }, { "content-type": "text/html" }),
+      "SERVICE_RESPONSE_INVALID",
+    ],
+    [
+      "with another status of HTTP and all else as it should be",
+      (stream) => reply(stream, framed(field(1, svid(TOKEN))), { "grpc-status": "0" }, { ":status": 503 }),
+      "SERVICE_RESPONSE_INVALID",
+    ],
     [
       "of something that is no gRPC",
       (stream) => {
