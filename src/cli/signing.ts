@@ -85,7 +85,7 @@ export async function runSigning(request: SigningRequest, flags: Flags, context:
     signal: context.signal,
     environment: context.environment,
     consent: askOnce(tokens, chosen, stdinIsTaken, flags, context),
-    observer: (event) => tell(event, context),
+    observer: (event) => tell(event, tokens, context),
   });
   try {
     for (const text of session.notices) warn(context, text);
@@ -223,6 +223,10 @@ async function readSigner(keyless: boolean, tokens: TokenSource, key: KeyReader,
   return {
     kind: "keyless",
     identityToken: tokens.obtain,
+    // Read when a certificate has come, which is after the token.
+    get identity() {
+      return tokens.identity();
+    },
     signingAlgorithm: flags.string("signing-algorithm"),
     ...(flags.has("key") && { signer: await key.load(false), signingAlgorithm: undefined }),
   };
@@ -269,7 +273,7 @@ function isPublicGood(log: string): boolean {
   return log.includes(new URL(PUBLIC_GOOD.fulcio).host) || log.includes(new URL(PUBLIC_GOOD.rekor).host);
 }
 
-function tell(event: SigningEvent, context: Context): void {
+function tell(event: SigningEvent, tokens: TokenSource, context: Context): void {
   switch (event.kind) {
     case "services-selected": {
       const { fulcio, rekor, timestampAuthorities } = event.services;
@@ -293,6 +297,7 @@ function tell(event: SigningEvent, context: Context): void {
       warn(context, `the clock is ${event.milliseconds} ms behind that of the certificate authority`);
       return;
     case "certificate-verified":
+      if (tokens.identity() !== undefined) notice(context, `The certificate names ${event.subject}`);
       trace(context, `certificate: for ${event.subject}, valid until ${event.notAfter.toISOString()}`);
       return;
     case "artifact-read":
@@ -366,8 +371,12 @@ class SigningRun {
   async #sign({ input, sign }: SigningItem, index: number): Promise<void> {
     const paths = this.#plan.paths[index];
     if (paths === undefined) throw new Error("there is no output for an input"); // cannot happen
-    const signed = await sign(this.#session, { state: paths.state, signal: this.#context.signal });
-    writeSignature(signed, this.#plan, paths, this.#key.publicKeyPem, this.#context);
+    const signed = await sign(this.#session, {
+      state: paths.state,
+      signal: this.#context.signal,
+      // Before the state is removed: whoever is killed between the two would make public a second time what is lost.
+      deliver: (finished) => writeSignature(finished, this.#plan, paths, this.#key.publicKeyPem, this.#context),
+    });
     if (this.#json) this.#print(index, await outcomeToJson(input, paths.bundle, signed));
   }
 

@@ -82,6 +82,7 @@ const LOAD_TRUST_OPTIONS: { readonly [Name in keyof LoadTrustOptions]-?: true } 
   now: true,
   signal: true,
   timeoutMs: true,
+  sleep: true,
   environment: true,
 };
 

@@ -106,6 +106,7 @@ export class SigningSession {
     const loading: LoadTrustOptions = {
       now: now(),
       signal,
+      sleep: settings.sleep,
       fetch: fetch.other,
       ...(options.environment !== undefined && { environment: options.environment }),
     };

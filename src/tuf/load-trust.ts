@@ -46,6 +46,8 @@ export interface LoadTrustOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds for each file. Default 30 s. */
   readonly timeoutMs?: number | undefined;
+  /** Waits between attempts; a test passes one that does not. */
+  readonly sleep?: ((ms: number) => Promise<void>) | undefined;
   /** Default `process.env`. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
 }
@@ -164,15 +166,15 @@ export async function initializeTrust(options: LoadTrustOptions): Promise<Loaded
 
 /** Makes a download function for `https:`, `http:` and `file:` URLs. */
 export function createDownload(
-  options: Pick<LoadTrustOptions, "fetch" | "offline" | "signal" | "timeoutMs" | "environment">,
+  options: Pick<LoadTrustOptions, "fetch" | "offline" | "signal" | "timeoutMs" | "sleep" | "environment">,
 ): Download {
   const fetch =
     options.offline === true ? offlineFetch : (options.fetch ?? fetchFor(options.environment ?? process.env));
-  const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { signal, timeoutMs = DEFAULT_TIMEOUT_MS, sleep } = options;
   return async (url, maxBytes) =>
     url.startsWith("file:")
       ? await readFileUrl(url, maxBytes)
-      : await fetchBytes(url, maxBytes, { fetch, signal, timeoutMs });
+      : await fetchBytes(url, maxBytes, { service: "TUF repository", fetch, signal, timeoutMs, sleep });
 }
 
 async function readFileUrl(url: string, maxBytes: number): Promise<Uint8Array> {
