@@ -7,9 +7,12 @@
 import { tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { readInputFile } from "../files/read-file.ts";
 import { MAX_KEY_FILE_BYTES } from "../limits.ts";
+import { expectCertificate } from "../oidc/expected-certificate.ts";
 import { getIdentityToken, type IdentityTokenOptions } from "../oidc/get-identity-token.ts";
+import type { IdentityToken } from "../oidc/identity-token.ts";
 import type { Interaction } from "../oidc/login.ts";
 import type { IdentityTokenRequest } from "../sign/options.ts";
+import type { ExpectedIdentity, StringPattern } from "../verify/identity.ts";
 import { notice, trace, type Context } from "./context.ts";
 import { usage, type Flags } from "./flags.ts";
 import { readLine } from "./input-lines.ts";
@@ -19,6 +22,11 @@ export interface TokenSource {
   readonly obtain: (request: IdentityTokenRequest) => Promise<string>;
   /** Whether a person logged in for the last token. */
   readonly isLogin: () => boolean;
+  /**
+   * Whom a certificate for the last token must name, where nothing is known of how its issuer's claims are mapped: a private instance
+   * says that itself. Then it is the issuer that is compared, and the name is told.
+   */
+  readonly identity: () => ExpectedIdentity | undefined;
   readonly options: IdentityTokenOptions;
 }
 
@@ -51,12 +59,18 @@ export async function readTokenSource(
     signal: context.signal,
   };
   let login = false;
+  let last: IdentityToken | undefined;
   return {
     options,
     isLogin: () => login,
+    identity: () =>
+      last === undefined || expectCertificate(last) !== undefined
+        ? undefined
+        : { subjectAlternativeName: ANY_NAME, issuer: last.issuer },
     async obtain({ audience, signal }) {
       const { token, provider } = await getIdentityToken({ ...options, audience, signal: signal ?? context.signal });
       login = ["normal", "device"].includes(provider);
+      last = token;
       trace(
         context,
         `identity token: from ${provider}, issued by ${token.issuer}, valid until ${token.expiresAt.toISOString()}`,
@@ -65,6 +79,13 @@ export async function readTokenSource(
     },
   };
 }
+
+const ANY_NAME: StringPattern = {
+  kind: "pattern",
+  description: "any name",
+  anchored: false,
+  test: () => true,
+};
 
 async function readSecret(path: string): Promise<string> {
   const text = tryDecodeUtf8(await readInputFile(path, MAX_KEY_FILE_BYTES, "OIDC client secret"));

@@ -58,13 +58,16 @@ async function checkOperands(operands: readonly string[], flags: Flags): Promise
   const twice = operands.find((operand, index) => operands.indexOf(operand) !== index);
   if (twice !== undefined) throw usage(`${JSON.stringify(twice)} is named twice`, { remedy: "name each file once" });
   // Before the token is asked for: a name that is mistyped is told first.
-  for (const operand of operands) if (isFile(operand) && (await exists(operand))) await probe(operand);
+  for (const operand of operands)
+    if (isFile(operand) && (!LOOKS_LIKE_DIGEST.test(operand) || (await exists(operand)))) await probe(operand);
   if (flags.has("resume-state") && operands.includes("-"))
     throw usage("--resume-state needs a file that can be read again, and standard input cannot", {
       remedy: "sign a file",
     });
   return operands;
 }
+
+const LOOKS_LIKE_DIGEST = /^[a-z0-9-]+:[0-9a-f]{32,}$/i;
 
 function isFile(operand: string): boolean {
   return operand !== "-" && !/^https?:\/\//.test(operand);
