@@ -10,6 +10,7 @@ import { dns, email, extension, generalizedTime, int, OIDS, uri, withoutExtensio
 import { flip, outcomeOf, sha256 } from "../support/logs.ts";
 import {
   issueCertificate,
+  listCa,
   makeCa,
   makeCtLog,
   makeTimestampAuthority,
@@ -163,6 +164,14 @@ describe("sign refuses a certificate (client specification §2.1.3)", () => {
       };
     });
     expect(outcome).toBe("SCT_INVALID");
+    expect(services.asked()).toEqual([FULCIO_PATH]);
+  });
+
+  test("of an authority whose time is over, although its certificates go on", async () => {
+    const ended = listCa(sandbox.ca, { end: minutes(-1) });
+    const trust = parseTrustedRoot(rootText(sandbox, { certificateAuthorities: [ended] }));
+    const { outcome, services } = await signWith(() => undefined, { trust });
+    expect(outcome).toBe("CERTIFICATE_NOT_VALID_AT_TIME");
     expect(services.asked()).toEqual([FULCIO_PATH]);
   });
 
@@ -328,11 +337,15 @@ describe("sign without trust", () => {
     const trust = "unsafe-none";
     const outcomes = await Promise.all([
       signWith((forgeries) => (forgeries.certificate = () => ({ names: [email("mallory@example.com")] })), { trust }),
+      signWith((forgeries) => (forgeries.certificate = () => ({ notBefore: minutes(-20), notAfter: minutes(-10) })), {
+        trust,
+      }),
       signWith((forgeries) => (forgeries.timestamp = withoutNonce), { trust }),
       signWith((forgeries) => (forgeries.logged = withOtherHash), { trust }),
     ]);
     expect(outcomes.map(({ outcome }) => outcome)).toEqual([
       "IDENTITY_MISMATCH",
+      "CERTIFICATE_NOT_VALID_AT_TIME",
       "TIMESTAMP_NONCE_MISMATCH",
       "TLOG_INCLUSION_PROOF_INVALID",
     ]);

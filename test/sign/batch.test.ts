@@ -122,10 +122,10 @@ describe("SigningSession.signMany", () => {
         return Promise.resolve(tokenUntil(new Date(services.now.getTime() + 5 * 60_000)));
       },
     };
-    using session = await SigningSession.open(services.options({ signer, ...slowly(services, 4) }));
+    using session = await SigningSession.open(services.options({ signer, ...slowly(services, 3) }));
     const outcomes = await session.signMany(artifacts(7), { concurrency: 1 });
     expect(outcomes.map(({ kind }) => kind)).toEqual(Array(7).fill("signed"));
-    // Signatures at minutes 0, 4, 8 | 12, 16, 20 | 24: a certificate lives ten, and is not used in its last one.
+    // Signatures at minutes 0, 3, 6 | 9, 12, 15 | 18: a certificate lives ten, and is not used in its last one.
     expect([countOf(services, "signingCert"), attempts]).toEqual([3, [1, 2, 3]]);
   });
 

@@ -260,6 +260,22 @@ describe("sign with a state file", async () => {
     expect(await outcomeOf(sign(ARTIFACT, { ...services.options(), state }))).toBe(code);
   });
 
+  test("refuses an entry in it that is about another artifact, before another log is written to", async () => {
+    const services = makeSigningServices(sandbox);
+    const changes = { services: urls(1, 2) };
+    const other = await sign(utf8("another artifact"), services.options(changes));
+    const state = newState();
+    expect(await signUntil(16, services, changes, state)).toMatchObject({ kind: "entry-submitting", url: REKOR2 });
+    type Entries = { bundle: { verificationMaterial: { tlogEntries: unknown[] } } };
+    const edited = JSON.parse(readFileSync(state, "utf8")) as Entries;
+    const { tlogEntries } = (JSON.parse(other.json) as Entries["bundle"]).verificationMaterial;
+    edited.bundle.verificationMaterial.tlogEntries = tlogEntries.slice(0, 1);
+    writeFileSync(state, JSON.stringify(edited));
+    services.requests.length = 0;
+    expect(await outcomeOf(sign(ARTIFACT, { ...services.options(changes), state }))).toBe("TLOG_ENTRY_MISMATCH");
+    expect(services.asked()).toEqual([]);
+  });
+
   test("refuses a file that others could have written, and a folder", async () => {
     const services = makeSigningServices(sandbox);
     const state = await interrupted(services);
@@ -295,6 +311,8 @@ describe("sign with a state file", async () => {
     const signed = await sign(ARTIFACT, { ...services.options({ signer }), state });
     expect(signed.resumed).toBe(false);
     expect(services.events.map(({ kind }) => kind)).toContain("state-discarded");
+    // Nobody was asked about the old signature first.
+    expect(services.asked().filter((path) => path.includes("timestamp"))).toHaveLength(1);
   });
 
   test("goes on with a log of Rekor v2 after the certificate ended, since the timestamp proves when it was used", async () => {
