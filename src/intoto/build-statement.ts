@@ -28,7 +28,7 @@ export interface SubjectParts {
  * The predicate is checked to be JSON and then taken over as it is written: parsing and writing it again would round large
  * integers and reorder keys, and what is signed would not be what was given.
  *
- * @returns UTF-8, which {@link parseStatement} reads.
+ * @returns UTF-8, which `parseStatement` reads.
  * @throws {@link FormatError} `STATEMENT_MALFORMED`, `JSON_DUPLICATE_KEY`, `LIMIT_EXCEEDED`.
  * @see {@link https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md | in-toto attestation framework, statement}
  */

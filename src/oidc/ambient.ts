@@ -38,7 +38,7 @@ export interface AmbientChoice {
   readonly disableAmbient?: boolean | undefined;
   /** Asks this one alone, and fails when it is not there. */
   readonly provider?: string | undefined;
-  /** The names of those to ask, in order. Default: all of {@link IDENTITY_PROVIDERS}. */
+  /** The names of those to ask, in order. Default: all, in the order of `explainProviders`. */
   readonly providers?: readonly string[] | undefined;
   /** Asks the next one when one that is there fails. Default: that failure is the end, so that the identity stays predictable. */
   readonly fallThrough?: boolean | undefined;

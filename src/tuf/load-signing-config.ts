@@ -35,7 +35,7 @@ export const SIGNING_CONFIG_TARGETS = {
  * Offline, only the config for logs of Rekor v1 can come from this package. Whether its services still exist, nobody knows then.
  *
  * @throws {@link TrustError}, `TUF_TARGET_NOT_FOUND` where the repository has no such config; {@link StorageError}
- * `CACHE_UNREADABLE`; {@link FormatError} `SIGNING_CONFIG_MALFORMED`; {@link InputError} `USAGE_INVALID`.
+ * `CACHE_UNREADABLE`; FormatError `SIGNING_CONFIG_MALFORMED`; {@link InputError} `USAGE_INVALID`.
  */
 export async function loadSigningConfig(options: LoadSigningConfigOptions = {}): Promise<LoadedSigningConfig> {
   const { rekorVersion = 1, ...loadOptions } = options;
