@@ -144,3 +144,15 @@ export const MAX_TIMESTAMP_REQUEST_BYTES = 1024 * 1024;
 export const MAX_SANDBOX_ENVELOPE_BYTES = 256 * 1024;
 /** Bytes of a request that sets a fault in the sandbox. */
 export const MAX_SANDBOX_FAULT_BYTES = 16 * 1024;
+/** Bytes of a manifest in the registry of the sandbox. The specification wants at least 4 MiB; real registries have the same limit. */
+export const MAX_REGISTRY_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** Bytes of a blob in the registry of the sandbox. It is streamed to disk, or held in memory where nothing is kept. */
+export const MAX_REGISTRY_BLOB_BYTES = 2 * 1024 * 1024 * 1024;
+/** Layers, or manifests of an index, in one manifest of the registry of the sandbox. */
+export const MAX_REGISTRY_DESCRIPTORS = 10_000;
+/** Uploads that the registry of the sandbox keeps open at once; the one that rested longest makes place. */
+export const MAX_REGISTRY_UPLOADS = 256;
+/** Names that one answer of the registry of the sandbox lists. */
+export const MAX_REGISTRY_PAGE = 1000;
+/** Bytes of a request for a token of the registry of the sandbox. */
+export const MAX_REGISTRY_TOKEN_REQUEST_BYTES = 16 * 1024;

@@ -22,6 +22,8 @@ export {
   type SandboxServiceName,
 } from "./faults.ts";
 export type { SandboxRequest } from "./listener.ts";
+export { REGISTRY_FORGERIES, type RegistryForgery, type RegistryOptions } from "./registry/registry.ts";
+export type { RegistryCredentials } from "./registry/authorization.ts";
 export type { Claim, IdentityKind } from "./oidc/claims.ts";
 export type { SigningConfig } from "../trust/signing-config.ts";
 export type { TrustedRoot } from "../trust/trusted-root.ts";

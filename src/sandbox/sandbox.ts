@@ -1,6 +1,7 @@
 /**
  * A whole Sigstore in one process, on loopback: identity provider, Fulcio with its certificate transparency log, Rekor v1 and v2,
- * timestamp authority and TUF repository. Everything really signs; nothing outside trusts any of it.
+ * timestamp authority, TUF repository, and an OCI registry for what is signed. Everything really signs; nothing outside trusts any of
+ * it.
  *
  * @module
  */
@@ -23,6 +24,7 @@ import { Observations } from "./observations.ts";
 import type { Claim, IdentityKind } from "./oidc/claims.ts";
 import { createOidcIssuer, OIDC_FORGERIES, type OidcIssuer } from "./oidc/issuer.ts";
 import { createPage } from "./page.ts";
+import { createRegistry, REGISTRY_FORGERIES, type RegistryOptions } from "./registry/registry.ts";
 import { createRekorV1, REKOR_V1_FORGERIES, type RekorV1 } from "./rekor1/rekor-v1.ts";
 import { createRekorV2, REKOR_V2_FORGERIES, type RekorV2 } from "./rekor2/rekor-v2.ts";
 import type { SandboxService, ServiceContext } from "./service.ts";
@@ -51,6 +53,8 @@ export interface SandboxOptions {
   readonly faults?: readonly ActiveFault[] | undefined;
   /** How many witnesses cosign the checkpoints of Rekor v2. Default 0. */
   readonly witnesses?: number | undefined;
+  /** How its registry is. */
+  readonly registry?: RegistryOptions | undefined;
   /** Is told of each request when it is over. */
   readonly onRequest?: ((request: SandboxRequest) => void) | undefined;
   /** Is told of mistakes in the sandbox itself, which a client sees as status 500. */
@@ -70,6 +74,8 @@ export interface SandboxUrls {
   readonly rekor1: string;
   /** With its path. */
   readonly tsa: string;
+  /** Names of images begin with its host and port. */
+  readonly registry: string;
 }
 
 /** Gives the files that clients are given. */
@@ -126,7 +132,7 @@ export interface Sandbox {
 }
 
 /** The ports, in their order. */
-const PORTS = ["main", "fulcio", "ctlog", "rekor2", "rekor1", "tsa"] as const;
+const PORTS = ["main", "fulcio", "ctlog", "rekor2", "rekor1", "tsa", "registry"] as const;
 type PortName = (typeof PORTS)[number];
 
 const FORGERIES: Forgeries = {
@@ -137,6 +143,7 @@ const FORGERIES: Forgeries = {
   rekor2: REKOR_V2_FORGERIES,
   rekor1: REKOR_V1_FORGERIES,
   tsa: TIMESTAMP_AUTHORITY_FORGERIES,
+  registry: REGISTRY_FORGERIES,
 };
 
 /**
@@ -162,8 +169,18 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   try {
     const folder = openFolder(directory, ending);
     const ports = await openPorts(folder.store, port, ending);
-    const { witnesses = 0, onRequest = () => undefined, onError = () => undefined } = options;
-    const sandbox = await Assembly.open({ clock, faults, folder, ports, witnesses, onRequest, onError, close });
+    const { witnesses = 0, registry = {}, onRequest = () => undefined, onError = () => undefined } = options;
+    const sandbox = await Assembly.open({
+      clock,
+      faults,
+      folder,
+      ports,
+      witnesses,
+      registry,
+      onRequest,
+      onError,
+      close,
+    });
     ending.push(() => withdraw(folder.paths));
     signal?.throwIfAborted();
     const end = (): void => void close();
@@ -257,6 +274,7 @@ interface AssemblyOptions {
   readonly folder: Folder;
   readonly ports: Readonly<Record<PortName, OpenPort>>;
   readonly witnesses: number;
+  readonly registry: RegistryOptions;
   readonly onRequest: (request: SandboxRequest) => void;
   readonly onError: (error: unknown) => void;
   readonly close: () => Promise<void>;
@@ -273,6 +291,7 @@ class Assembly implements Sandbox {
   readonly #rekor1: RekorV1;
   readonly #tsa: TimestampAuthority;
   readonly #tuf: TufRepository;
+  readonly #registry: SandboxService;
   #trustedRoot: TrustedRoot;
   #signingConfig: SigningConfig;
   #signingConfigRekor1: SigningConfig;
@@ -303,7 +322,8 @@ class Assembly implements Sandbox {
     // A rotation may have been interrupted between the next log's beginning and this one's end.
     for (const { log, period } of rekor2.all) if (period.end !== undefined) await log.freeze();
     const tuf = createTufRepository(context("tuf", `${ports.main.url}/tuf`));
-    return new Assembly(options, { oidc, ctlogs, fulcio, rekor2, rekor1, tsa, tuf });
+    const registry = createRegistry(context("registry", ports.registry.url), options.registry);
+    return new Assembly(options, { oidc, ctlogs, fulcio, rekor2, rekor1, tsa, tuf, registry });
   }
 
   private constructor(
@@ -316,6 +336,7 @@ class Assembly implements Sandbox {
       readonly rekor1: RekorV1;
       readonly tsa: TimestampAuthority;
       readonly tuf: TufRepository;
+      readonly registry: SandboxService;
     },
   ) {
     this.#options = options;
@@ -326,6 +347,7 @@ class Assembly implements Sandbox {
     this.#rekor1 = services.rekor1;
     this.#tsa = services.tsa;
     this.#tuf = services.tuf;
+    this.#registry = services.registry;
     this.#trustedRoot = this.#listTrust();
     [this.#signingConfig, this.#signingConfigRekor1] = [this.#offer(2), this.#offer(1)];
     this.#publish();
@@ -334,7 +356,7 @@ class Assembly implements Sandbox {
   }
 
   get urls(): SandboxUrls {
-    const { main, fulcio, rekor1, tsa } = this.#options.ports;
+    const { main, fulcio, rekor1, tsa, registry } = this.#options.ports;
     return {
       oidc: main.url,
       tuf: `${main.url}/tuf`,
@@ -344,6 +366,7 @@ class Assembly implements Sandbox {
       rekor2: this.#rekor2.current.url,
       rekor1: rekor1.url,
       tsa: `${tsa.url}/api/v1/timestamp`,
+      registry: registry.url,
     };
   }
 
@@ -515,6 +538,7 @@ class Assembly implements Sandbox {
       rekor2: always(destination("rekor2", this.#rekor2)),
       rekor1: always(destination("rekor1", this.#rekor1)),
       tsa: always(destination("tsa", this.#tsa)),
+      registry: always(destination("registry", this.#registry)),
     };
     const onRequest = (request: SandboxRequest): void => {
       this.requests.push(request);
@@ -527,7 +551,7 @@ class Assembly implements Sandbox {
   /** Tells clients where everything is. The files are there only while there is somebody to ask. */
   #announce(): void {
     const { paths } = this.#options.folder;
-    const { oidc, fulcio, ctlog, rekor2, tsa, tuf, rekor1, page } = this.urls;
+    const { oidc, fulcio, ctlog, rekor2, tsa, tuf, rekor1, page, registry } = this.urls;
     const env = {
       dir: paths.directory,
       oidcUrl: oidc,
@@ -542,6 +566,7 @@ class Assembly implements Sandbox {
       rekor1Url: rekor1,
       signingConfigRekor1: paths.signingConfigRekor1,
       pageUrl: page,
+      registry: new URL(registry).host,
     };
     const variable = (name: string): string =>
       `STACK_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;

@@ -10,6 +10,7 @@
 import { randomBytes } from "node:crypto";
 import {
   closeSync,
+  createReadStream,
   fstatSync,
   ftruncateSync,
   linkSync,
@@ -19,16 +20,18 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
 
 import { InputError, StorageError } from "../errors.ts";
 import { MAX_STORE_RECORD_BYTES } from "../limits.ts";
 import { encodeSegment } from "../tuf/cache.ts";
-import type { SandboxStore } from "./store.ts";
+import type { PendingFile, SandboxStore } from "./store.ts";
 
 /** Is a store that holds a folder until it is closed. */
 export interface FolderStore extends SandboxStore {
@@ -45,7 +48,15 @@ export interface FolderStore extends SandboxStore {
 export function createFolderStore(folder: string): FolderStore {
   guardWrite(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
   const release = lock(folder);
+  const partial = join(folder, PARTIAL_NAME);
+  try {
+    guardWrite(partial, () => rmSync(partial, { recursive: true, force: true }));
+  } catch (error) {
+    release();
+    throw error;
+  }
   const logs = new Map<string, Log>();
+  const pending = new Set<PendingFile>();
   let isOpen = true;
   const logAt = (path: string, create: boolean): Log | undefined => {
     const known = logs.get(path);
@@ -62,6 +73,13 @@ export function createFolderStore(folder: string): FolderStore {
     return {
       read: (name) => tryRead(pathOf(name)),
       write: (name, bytes) => replaceFile(pathOf(name), bytes, 0o600),
+      remove(name) {
+        const path = pathOf(name);
+        guardWrite(path, () => rmSync(path, { force: true }));
+      },
+      size: (name) => trySize(pathOf(name)),
+      stream: (name, start, end) => streamFile(pathOf(name), start, end),
+      create: () => createPending(partial, pathOf, pending),
       append: (name, record) => logAt(`${pathOf(name)}${LOG_SUFFIX}`, true)?.append(record),
       records: (name) => logAt(`${pathOf(name)}${LOG_SUFFIX}`, false)?.records() ?? [],
       under: (name) => at([...prefix, ...name.split("/").map(encodeSegment)]),
@@ -73,6 +91,7 @@ export function createFolderStore(folder: string): FolderStore {
       if (!isOpen) return;
       isOpen = false;
       for (const log of logs.values()) log.close();
+      for (const file of pending) file.discard();
       release();
     },
   };
@@ -81,6 +100,8 @@ export function createFolderStore(folder: string): FolderStore {
 /** `~` stands in no name that `encodeSegment` makes, so a log is never taken for a file. */
 const LOG_SUFFIX = "~log";
 const LOCK_NAME = "~lock";
+/** Holds files that have no name yet: whatever is there when the store is opened was never finished. */
+const PARTIAL_NAME = "~partial";
 
 /**
  * Replaces a file whole or not at all. Its folder is made if need be.
@@ -114,6 +135,61 @@ function tryRead(path: string): Uint8Array | undefined {
     if (["ENOENT", "ENOTDIR"].includes(codeOf(cause))) return undefined;
     throw unreadable(path, codeOf(cause), cause);
   }
+}
+
+function trySize(path: string): number | undefined {
+  try {
+    return statSync(path).size;
+  } catch (cause) {
+    if (["ENOENT", "ENOTDIR"].includes(codeOf(cause))) return undefined;
+    throw unreadable(path, codeOf(cause), cause);
+  }
+}
+
+function streamFile(path: string, start: number, end: number): ReadableStream<Uint8Array> {
+  if (start >= end) return new Blob([]).stream();
+  let fd: number;
+  try {
+    fd = openSync(path, "r"); // what is removed from now on is still read to its end
+  } catch (cause) {
+    throw unreadable(path, codeOf(cause), cause);
+  }
+  return Readable.toWeb(createReadStream(path, { fd, start, end: end - 1 })) as ReadableStream<Uint8Array>;
+}
+
+function createPending(folder: string, pathOf: (name: string) => string, pending: Set<PendingFile>): PendingFile {
+  const temporary = join(folder, randomBytes(8).toString("hex"));
+  const fd = guardWrite(temporary, () => {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return openSync(temporary, "wx", 0o600);
+  });
+  const file: PendingFile = {
+    write: (bytes) =>
+      guardWrite(temporary, () => {
+        for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
+      }),
+    keep(name) {
+      const path = pathOf(name);
+      if (!pending.delete(file)) throw new StorageError("WRITE_FAILED", `the file for ${path} was given up`);
+      guardWrite(path, () => {
+        try {
+          closeSync(fd);
+          mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+          renameSync(temporary, path);
+        } catch (error) {
+          rmSync(temporary, { force: true });
+          throw error;
+        }
+      });
+    },
+    discard() {
+      if (!pending.delete(file)) return;
+      closeSync(fd);
+      rmSync(temporary, { force: true });
+    },
+  };
+  pending.add(file);
+  return file;
 }
 
 // ---- logs
