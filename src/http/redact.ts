@@ -39,11 +39,15 @@ const SECRET_PARAMETER = new RegExp(`(?<![A-Za-z_])(${SECRET_NAME}=)[^&\\s"';,]+
 const HTTP_CREDENTIALS = /\b(bearer|basic)\s+([A-Za-z0-9._~+/-]{6,}=*)/gi;
 /** What follows "bearer" or "basic" in a sentence. */
 const PLAIN_WORD = /^[a-z]{6,20}\.?$/;
+/** What stands behind a URL in a sentence, and is no part of it. */
+const SENTENCE_ENDS = ").,;:!?]";
 const ANY_URL = /\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s"'<>\\]+/gi;
 
 function redactAnyUrl(found: string): string {
-  const end = /[).,;:!?\]]*$/.exec(found)?.[0] ?? "";
-  const url = found.slice(0, found.length - end.length);
+  // Not a search for an end of such characters: that would begin at each of them anew.
+  let length = found.length;
+  while (SENTENCE_ENDS.includes(found.charAt(length - 1))) length -= 1;
+  const [url, end] = [found.slice(0, length), found.slice(length)];
   const parsed = URL.parse(url);
   if (parsed === null) return `[invalid URL]${end}`;
   const plain = url.replace(/[?#].*$/s, "").replace(/^([^:]+:\/\/)[^/]*@/, "$1");

@@ -164,11 +164,28 @@ async function tryFulcio(
   );
 }
 
-/** A `*` stands for one part of the host name or the path, without dots or slashes. */
+const PART_CHARACTER = /[-_a-zA-Z0-9]/;
+
+/**
+ * A `*` stands for one part of the host name or the path, without dots or slashes. It is looked for without a regular expression,
+ * which a list with many `*` could keep busy for ever.
+ */
 function answersFor({ issuerUrl, isWildcard }: FulcioIssuer, issuer: string): boolean {
   if (!isWildcard) return issuerUrl === issuer;
-  const parts = issuerUrl.split("*").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${parts.join("[-_a-zA-Z0-9]+")}$`).test(issuer);
+  const [first = "", ...others] = issuerUrl.split("*");
+  let ends = issuer.startsWith(first) ? [first.length] : [];
+  for (const literal of others) {
+    const next: number[] = [];
+    let at = 0;
+    for (const end of ends) {
+      for (at = Math.max(at, end); PART_CHARACTER.test(issuer.charAt(at));) {
+        at += 1;
+        if (issuer.startsWith(literal, at)) next.push(at + literal.length);
+      }
+    }
+    ends = next;
+  }
+  return ends.includes(issuer.length);
 }
 
 function compareClocks(date: string | null, now: Date): PreflightCheck {

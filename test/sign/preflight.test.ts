@@ -62,6 +62,27 @@ describe("preflight", () => {
     expect(report.ok).toBe(false);
   });
 
+  test.for([
+    ["https://*.example", "https://a-b_1.example", true],
+    ["https://*.example/id/*", "https://eu.example/id/A1", true],
+    ["https://*.example", "https://a.b.example", false],
+    ["https://*.example", "https://.example", false],
+    ["https://*.example", "https://a.example/", false],
+    ["https://a*a.example", "https://aaa.example", true],
+    ["https://a*a.example", "https://aa.example", false],
+    [`https://${"*".repeat(20)}.example`, `https://${"a".repeat(60)}.example.org`, false],
+    [`https://${"*a".repeat(20)}.example`, `https://${"a".repeat(60)}.example`, true],
+  ] as const)("an issuer with wildcards, %s, answers for %s: %s", async ([wildcardIssuerUrl, iss, answers]) => {
+    const services = makeSigningServices(sandbox);
+    services.forgeries.answer = ({ url }) =>
+      url.pathname.endsWith("/configuration")
+        ? Response.json({ issuers: [{ wildcardIssuerUrl, audience: "sigstore" }] })
+        : undefined;
+    const signer = { ...KEYLESS, identityToken: identityToken({ iss }) };
+    const report = await preflight(services.options({ signer }));
+    expect(outcomes(report)).toContain(answers ? "issuer passed" : "issuer failed");
+  });
+
   test("ends where the services cannot be chosen", async () => {
     const report = await preflight(makeSigningServices(sandbox).options({ services: { kind: "urls" } }));
     expect(report).toMatchObject({ ok: false, services: undefined, checks: [{ name: "services", outcome: "failed" }] });
