@@ -74,15 +74,14 @@ export function checkLoggable(
   rekor: SelectedServices["rekor"],
 ): void {
   for (const { url, majorApiVersion } of rekor) {
-    // Rekor v1 gets an envelope whole; everything else is logged by its digest.
-    const wholeEnvelope = kind === "envelope" && majorApiVersion === 1;
-    if (wholeEnvelope ? algorithm.scheme !== "ed25519ph" : algorithm.hash !== undefined) continue;
+    const isEnvelope = kind === "envelope" && majorApiVersion === 1;
+    if (isEnvelope ? verifiesInEnvelope(algorithm) : verifiesByDigest(algorithm, majorApiVersion)) continue;
     if (algorithm.scheme === "ed25519" || algorithm.scheme === "ed25519ph") {
       throw new InputError(
         "USAGE_INVALID",
         `transparency log ${url} takes no signature of ${algorithm.name} over this`,
         {
-          expected: wholeEnvelope ? "ed25519" : "ed25519-ph",
+          expected: isEnvelope ? "ed25519" : "ed25519-ph",
           found: algorithm.name,
           remedy: "load the key anew for each use, with the algorithm that is asked for, or sign without a log",
         },
@@ -90,12 +89,26 @@ export function checkLoggable(
     }
     throw new VerificationError(
       "ALGORITHM_UNSUPPORTED",
-      `transparency log ${url} takes no signature of ${algorithm.name}`,
+      `transparency log ${url} takes no signature of ${algorithm.name} over ${isEnvelope ? "a statement" : "an artifact"}`,
       {
-        remedy: "use a key of another type, or sign without a log",
+        expected: isEnvelope ? "ECDSA or RSA PKCS #1 v1.5 with SHA-256, or Ed25519" : undefined,
+        found: algorithm.name,
+        remedy: isEnvelope
+          ? "use a log of Rekor v2, a key for ecdsa-sha2-256-nistp256, or no log"
+          : "use a key of another type, or no log",
       },
     );
   }
+}
+
+/** Rekor v1 verifies envelopes with SHA-256, whatever the key, and RSA as PKCS #1 v1.5. */
+function verifiesInEnvelope({ scheme, hash }: SignatureAlgorithm): boolean {
+  return scheme === "ed25519" || ((scheme === "ecdsa" || scheme === "rsa-pkcs1") && hash === "sha256");
+}
+
+/** Everything else is logged by its digest; Rekor v1 cannot tell PSS from PKCS #1 v1.5. */
+function verifiesByDigest({ scheme, hash }: SignatureAlgorithm, majorApiVersion: 1 | 2): boolean {
+  return hash !== undefined && (scheme !== "rsa-pss" || majorApiVersion === 2);
 }
 
 /** Whether an Ed25519 key has to sign hashes for these logs. */

@@ -214,6 +214,22 @@ describe("an Ed25519 key", () => {
   });
 });
 
+describe("a key that Rekor v1 would not verify with", () => {
+  test.for([
+    ["P-384 over a statement", "ecdsa-sha2-384-nistp384", "statement"],
+    ["P-521 over a statement", "ecdsa-sha2-512-nistp521", "statement"],
+    ["RSA-PSS over a statement", "rsa-sign-pss-2048-sha256", "statement"],
+    ["RSA-PSS over a file", "rsa-sign-pss-2048-sha256", "file"],
+    ["ML-DSA over a file", "ml-dsa-44", "file"],
+  ] as const)("is refused before anything is signed: %s", async ([, algorithm, what]) => {
+    const signer = { kind: "key", signer: await generateSigner(algorithm) } as const;
+    const services = makeSigningServices(sandbox);
+    const options = services.options({ signer, services: urls(1) });
+    const work = what === "file" ? sign(ARTIFACT, options) : attest(JSON.stringify(statementAbout(ARTIFACT)), options);
+    expect([await outcomeOf(work), services.asked()]).toEqual(["ALGORITHM_UNSUPPORTED", []]);
+  });
+});
+
 describe("a key with a certificate of its own", async () => {
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const signer = createLocalSigner(keys.privateKey);
