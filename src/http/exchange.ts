@@ -12,6 +12,9 @@ import { followRedirect, harmlessHeaders, parseHttpUrl, REDIRECTS } from "./redi
 import type { HttpRequest, RequestOptions } from "./request.ts";
 import { findServerWords } from "./server-words.ts";
 
+/** The longest that a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 const RETRY_BASE_MS = 250;
 const RETRY_MAX_MS = 8000;
 /** For the body of an error, which is a courtesy. */
@@ -66,7 +69,8 @@ export class HttpExchange {
     this.#options = options;
     const now = performance.now();
     this.#endsAt = Math.min(options.endsAt ?? Infinity, now + options.timeoutMs);
-    this.#deadline = AbortSignal.timeout(Math.max(0, Math.ceil(this.#endsAt - now)));
+    // What is longer would be no time at all; the difference may be a little longer than what it was made of.
+    this.#deadline = AbortSignal.timeout(Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(this.#endsAt - now))));
   }
 
   /** How often the request was made so far. */

@@ -1,6 +1,7 @@
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Command } from "../../src/cli/context.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
@@ -9,6 +10,10 @@ import { jsonFile } from "../support/json-edits.ts";
 import { runInProcess } from "../support/program.ts";
 import { realCase, realPath } from "../support/real.ts";
 import { projectDir } from "../support/shared.ts";
+import { PASSWORD, useSigningWorld } from "../support/signing-cli.ts";
+
+/** Of commands that ask services; they run against a sandbox. */
+const SIGNING_EXAMPLES = /^cosign-ts (sign-blob|attest-blob|bundle create) /;
 
 describe("--help", () => {
   const names = COMMANDS.map(({ name }) => name);
@@ -47,7 +52,7 @@ describe("--help", () => {
     expect(stdout.split("\n").filter((line) => line.length > 120)).toEqual([]);
     expect(await runInProcess(["help"])).toEqual({ status: 0, stdout, stderr: "" });
     expect((await runInProcess(["bundle", "--help"])).stdout).toMatch(
-      /Usage:\n {2}cosign-ts bundle COMMAND \[flags\]\n\nCommands:\n {2}bundle inspect {2}\S.*\n\n/,
+      /Usage:\n {2}cosign-ts bundle COMMAND \[flags\]\n\nCommands:\n( {2}bundle (inspect|create|upgrade) +\S.*\n){3}\n/,
     );
   });
 
@@ -142,13 +147,81 @@ describe("examples of the help", () => {
     ]);
     const endless = examples.filter((example) => example.startsWith("cosign-ts sandbox"));
     expect(() => run(`${endless[0] ?? ""} --timeout 1s`)).not.toThrow();
-    const ran = examples.filter((example) => !networked.includes(example) && !endless.includes(example));
+    const signing = examples.filter((example) => SIGNING_EXAMPLES.test(example));
+    const ran = examples.filter((example) => ![...networked, ...endless, ...signing].includes(example));
     for (const example of ran) expect(() => run(example), example).not.toThrow();
     expect(ran.length).toBeGreaterThan(9);
     expect(JSON.parse(run(examples.find((example) => example.includes("--output json sha256:")) ?? ""))).toMatchObject({
       verdict: "verified",
     });
     expect(JSON.parse(readFileSync(join(folder, "trusted_root.json"), "utf8"))).toHaveProperty("tlogs");
+  });
+});
+
+describe("examples of the help that sign", () => {
+  const world = useSigningWorld();
+
+  test("run as they stand, against a sandbox", { timeout: 120_000 }, async () => {
+    const { sandbox, token, privateKeyPem, publicKeyPem } = world();
+    const folder = temporaryFolder();
+    const files: Readonly<Record<string, string>> = {
+      app: "hello\n",
+      lib: "lib\n",
+      "app.tar.gz": "tar",
+      "app.zip": "zip",
+      "cosign.key": privateKeyPem,
+      "cosign.pub": publicKeyPem,
+      "token.jwt": token,
+      "provenance.json": '{"buildDefinition":{},"runDetails":{}}',
+      "sbom.json": "{}",
+      "statement.json": JSON.stringify({
+        _type: "https://in-toto.io/Statement/v1",
+        subject: [{ digest: { sha256: "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03" } }],
+        predicateType: "https://example.com/predicate/v1",
+        predicate: {},
+      }),
+      "cosign-ts": `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`,
+    };
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+    chmodSync(join(folder, "cosign-ts"), 0o755);
+    const environment = {
+      PATH: `${folder}:${process.env["PATH"] ?? ""}`,
+      HOME: folder,
+      COSIGN_PASSWORD: PASSWORD,
+      COSIGN_TRUSTED_ROOT: sandbox.paths.trustedRoot,
+    };
+    // Not the synchronous one: the sandbox answers in this process.
+    const shell = async (line: string, more: Readonly<Record<string, string>>): Promise<void> => {
+      await promisify(execFile)("bash", ["-euo", "pipefail", "-c", line], {
+        cwd: folder,
+        env: { ...environment, ...more },
+      });
+    };
+    const { fulcio, rekor1 } = sandbox.urls;
+    // What bundle create is given, as cosign 2 wrote it.
+    const old = `--use-signing-config=false --fulcio-url ${fulcio} --rekor-url ${rekor1} --new-bundle-format=false --yes`;
+    await shell(
+      `cosign-ts sign-blob ${old} --identity-token token.jwt --bundle app.bundle --output-signature app.sig --output-certificate app.pem app`,
+      {},
+    );
+    await shell(
+      `cosign-ts attest-blob ${old} --key cosign.key --predicate sbom.json --output-signature app.att.json app`,
+      {},
+    );
+    const examples = (await Promise.all(COMMANDS.map(({ load }) => load()))).flatMap(({ examples: own = [] }) => own);
+    const ran = examples.filter((example) => SIGNING_EXAMPLES.test(example));
+    for (const example of ran) {
+      const create = example.startsWith("cosign-ts bundle create");
+      const line = create ? `${example} --rekor-url ${rekor1} --trusted-root ${sandbox.paths.trustedRoot}` : example;
+      const identity: Readonly<Record<string, string>> = example.includes("--identity-token")
+        ? {}
+        : { SIGSTORE_ID_TOKEN: token };
+      await expect(
+        shell(line, { COSIGN_SIGNING_CONFIG: sandbox.paths.signingConfigRekor1, ...identity }),
+        example,
+      ).resolves.toBeUndefined();
+    }
+    expect(ran).toHaveLength(10);
   });
 });
 
@@ -196,7 +269,8 @@ describe("env", () => {
 
   test("describes each registered variable, with its value, then lists others that are set", async () => {
     const lines = await shown();
-    expect(lines.slice(3, 6)).toEqual([
+    const home = lines.indexOf("HOME=/home/me");
+    expect(lines.slice(home - 2, home + 1)).toEqual([
       "# HOME holds the folder .sigstore/root, in which TUF metadata is cached",
       "# Expects: path of a folder",
       "HOME=/home/me",
@@ -210,12 +284,23 @@ describe("env", () => {
   test("--show-descriptions=false shows values alone, registered ones in order, then others in order", async () => {
     const names = (await shown("--show-descriptions=false")).map((line) => line.split("=")[0]);
     const registered = [
+      "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+      "ACTIONS_ID_TOKEN_REQUEST_URL",
+      "BUILDKITE_AGENT_ACCESS_TOKEN",
+      "BUILDKITE_AGENT_ENDPOINT",
+      "BUILDKITE_JOB_ID",
+      "CIRCLE_OIDC_TOKEN",
       "COSIGN_PASSWORD",
+      "GCE_METADATA_HOST",
+      "GOOGLE_APPLICATION_CREDENTIALS",
+      "GOOGLE_SERVICE_ACCOUNT_NAME",
       "HOME",
       "HTTPS_PROXY",
       "HTTP_PROXY",
       "NO_COLOR",
       "NO_PROXY",
+      "SIGSTORE_ID_TOKEN",
+      "SPIFFE_ENDPOINT_SOCKET",
       "TUF_MIRROR",
       "TUF_ROOT",
       "TUF_ROOT_JSON",

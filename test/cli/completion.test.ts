@@ -13,7 +13,7 @@ const isInstalled = (program: string): boolean => spawnSync(program, ["-c", "tru
 const OFFERS: readonly (readonly [string, readonly string[], readonly string[]])[] = [
   ["commands", [""], [...new Set(COMMANDS.map(({ name }) => name.split(" ")[0] ?? ""))]],
   ["commands that begin so", ["ver"], ["verify-blob", "verify-blob-attestation", "version"]],
-  ["commands of a group", ["bundle", ""], ["inspect"]],
+  ["commands of a group", ["bundle", ""], ["inspect", "create", "upgrade"]],
   [
     "flags of a command",
     ["initialize", "--"],

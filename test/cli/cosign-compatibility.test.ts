@@ -126,7 +126,7 @@ describe("COSIGN_* variables", () => {
   test.each([
     ["bundle inspect", ["bundle", "inspect", REAL.bundle], { COSIGN_OUTPUT: "json" }, /^bundle: /],
     ["version", ["version"], { COSIGN_JSON: "true" }, /^cosign-ts /],
-    ["env", ["env"], { COSIGN_SHOW_DESCRIPTIONS: "false" }, /^# HOME/],
+    ["env", ["env"], { COSIGN_SHOW_DESCRIPTIONS: "false" }, /^# ACTIONS_/],
     ["completion", ["completion", "bash"], { COSIGN_TIMEOUT: "nonsense" }, /^_cosign_ts/],
     [
       "trusted-root create",

@@ -731,7 +731,7 @@ const CASES: readonly Case[] = [
     name: "a repository that does not answer",
     args: ["initialize", "--mirror", "https://tuf.example.com", "--root", REAL.tufRoot],
     code: "TUF_REFRESH_FAILED",
-    cause: /could not reach https:\/\/tuf\.example\.com/,
+    cause: /could not reach TUF repository \(https:\/\/tuf\.example\.com/,
     remedy: /check the network/,
     surroundings: { fetch: () => Promise.reject(new TypeError("fetch failed")), environment: { TUF_ROOT: "@" } },
   },

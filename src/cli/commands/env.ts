@@ -15,9 +15,50 @@ interface Variable {
 
 const VARIABLES: readonly Variable[] = [
   {
+    name: "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    description: "is what a job of GitHub Actions asks for its identity token with",
+    expects: "secret of GitHub",
+  },
+  {
+    name: "ACTIONS_ID_TOKEN_REQUEST_URL",
+    description: "is where a job of GitHub Actions asks for its identity token",
+    expects: "URL",
+  },
+  {
+    name: "BUILDKITE_AGENT_ACCESS_TOKEN",
+    description: "is what a job of Buildkite asks for its identity token with",
+    expects: "secret of Buildkite",
+  },
+  {
+    name: "BUILDKITE_AGENT_ENDPOINT",
+    description: "is where a job of Buildkite asks for its identity token",
+    expects: "URL",
+  },
+  { name: "BUILDKITE_JOB_ID", description: "names the job of Buildkite", expects: "any text" },
+  {
+    name: "CIRCLE_OIDC_TOKEN",
+    description: "is the identity token of a job of CircleCI",
+    expects: "identity token",
+  },
+  {
     name: "COSIGN_PASSWORD",
     description: "is the password of the private key; an empty one counts",
     expects: "text",
+  },
+  {
+    name: "GCE_METADATA_HOST",
+    description: "is where a machine of Google asks for its identity token",
+    expects: "host and port",
+  },
+  {
+    name: "GOOGLE_APPLICATION_CREDENTIALS",
+    description: "holds what a service account of Google is asked with",
+    expects: "path of a file",
+  },
+  {
+    name: "GOOGLE_SERVICE_ACCOUNT_NAME",
+    description: "names the service account of Google to sign as",
+    expects: "e-mail address",
   },
   {
     name: "HOME",
@@ -31,6 +72,16 @@ const VARIABLES: readonly Variable[] = [
     name: "NO_PROXY",
     description: "names hosts that are reached without a proxy; in lower case too",
     expects: "list of hosts",
+  },
+  {
+    name: "SIGSTORE_ID_TOKEN",
+    description: "is the identity token to sign with, as GitLab gives it to a job",
+    expects: "identity token",
+  },
+  {
+    name: "SPIFFE_ENDPOINT_SOCKET",
+    description: "is where a workload of SPIFFE asks for its identity token",
+    expects: "path of a socket",
   },
   { name: "TUF_MIRROR", description: "is the TUF repository to take trust from", expects: "URL" },
   { name: "TUF_ROOT", description: "is the folder in which TUF metadata is cached", expects: "path of a folder" },
@@ -47,7 +98,7 @@ const SECRET = /TOKEN|PASSWORD|PASSPHRASE|SECRET|(^|_)PIN$|PRIVATE|CREDENTIAL/;
 export const env: Command = {
   name: "env",
   summary:
-    "Show the environment variables that are read. A flag --foo-bar of a command that verifies is also read from COSIGN_FOO_BAR.",
+    "Show the environment variables that are read. A flag --foo-bar of a command that signs or verifies is also read from COSIGN_FOO_BAR.",
   operands: "",
   minOperands: 0,
   maxOperands: 0,
