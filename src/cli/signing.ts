@@ -243,10 +243,7 @@ function askOnce(
   flags: Flags,
   context: Context,
 ): (disclosure: Disclosure) => Promise<boolean> {
-  let asked = false;
-  return async (disclosure) => {
-    if (asked || flags.boolean("yes")) return true;
-    asked = true;
+  const ask = async (disclosure: Disclosure): Promise<boolean> => {
     for (const line of disclosureToText(disclosure).trimEnd().split("\n")) notice(context, line);
     const logs = disclosure.items.flatMap((item) => item.logs);
     if (logs.some(isPublicGood)) {
@@ -267,6 +264,9 @@ function askOnce(
     await confirmContinue(context);
     return true;
   };
+  // A no is the answer for every file, too.
+  let answer: Promise<boolean> | undefined;
+  return async (disclosure) => flags.boolean("yes") || (await (answer ??= ask(disclosure)));
 }
 
 function isPublicGood(log: string): boolean {

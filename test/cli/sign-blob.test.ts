@@ -374,6 +374,26 @@ describe("sign-blob, services by URL as in cosign 2", () => {
     expect([outcome(run), folder.has("app.json"), requestsOf(world().sandbox)]).toEqual([code, false, []]);
   });
 
+  test.for([
+    ["yes\n", "@app", "@lib"],
+    ["n\n", "@gone", "@app", "@lib"], // not the first one: the others are under way when it is asked
+    ["yes\n", "@gone", "@app", "@lib"],
+  ] as const)("takes %j for a no to every file of several, and sends nothing", async ([text, ...files]) => {
+    folder.write("gone", "x");
+    let told = "";
+    const write = (words: string): void => {
+      if (words.includes("Using payload from")) rmSync(folder.at("gone"), { force: true });
+      told += words;
+    };
+    const { status } = await signBare([...urls(), ...TOKEN(), "--bundle", "{path}.json", ...files], {
+      ...answer(`${text}${"y\n".repeat(4)}`),
+      stderr: { write, isTerminal: false },
+    });
+    expect(status).not.toBe(0);
+    expect(told.split("Are you sure you would like to continue?")).toHaveLength(2); // asked once
+    expect([folder.has("app.json"), folder.has("lib.json"), requestsOf(world().sandbox)]).toEqual([false, false, []]);
+  });
+
   test("does not take what is signed for an answer", async () => {
     const run = await signBare([...urls(), ...TOKEN(), "--bundle", "@app.json", "-"], answer("y\n"));
     expect([outcome(run), requestsOf(world().sandbox)]).toEqual(["CONSENT_MISSING", []]);
