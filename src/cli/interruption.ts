@@ -21,25 +21,33 @@ export class Interruption extends Error {
 /**
  * Waits for work or for the signal, whichever is first: not everything that work waits for listens to the signal.
  *
+ * @param lastRequest - Says what was asked last, so that whoever ran out of time knows where it went.
  * @throws {@link InputError} `COMMAND_INTERRUPTED`, `COMMAND_TIMED_OUT`, whatever error the work made of the abort.
  */
-export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+export async function untilAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+  lastRequest: () => string | undefined = () => undefined,
+): Promise<T> {
   const aborted = Promise.withResolvers<never>();
-  const stop = (): void => aborted.reject(describeAbort(signal.reason));
+  const stop = (): void => aborted.reject(describeAbort(signal.reason, lastRequest()));
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
   try {
     return await Promise.race([work, aborted.promise]);
   } catch (error) {
-    throw signal.aborted ? describeAbort(signal.reason) : error;
+    throw signal.aborted ? describeAbort(signal.reason, lastRequest()) : error;
   } finally {
     signal.removeEventListener("abort", stop);
   }
 }
 
-function describeAbort(reason: unknown): InputError {
+function describeAbort(reason: unknown, lastRequest: string | undefined): InputError {
   return reason instanceof Error && reason.name === "TimeoutError"
-    ? new InputError("COMMAND_TIMED_OUT", "command did not end in time")
+    ? new InputError(
+        "COMMAND_TIMED_OUT",
+        `command did not end in time${lastRequest === undefined ? "" : `; its last request was ${lastRequest}`}`,
+      )
     : new InputError(
         "COMMAND_INTERRUPTED",
         `command was interrupted${reason instanceof Interruption ? ` by ${reason.message}` : ""}`,

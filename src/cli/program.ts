@@ -225,17 +225,24 @@ async function runCommand(
       return sink.isTerminal;
     },
   });
-  const fetch = flags.boolean("offline") ? offlineFetch : context.fetch; // for keys and artifacts too, not for trust alone
+  const offline = flags.boolean("offline");
+  let lastRequest: string | undefined;
+  const noted: Fetch = async (url, init) => {
+    lastRequest = `${init.method ?? "GET"} ${redactUrl(url)}`;
+    return await context.fetch(url, init);
+  };
+  // For keys and artifacts too, not for trust alone; as it is, since others know by it that no socket may be opened.
+  const fetch = offline ? offlineFetch : noted;
   const outer = withFields(context, { signal, fetch, verbose, ...(file === undefined ? {} : { stdout: file }) });
   const inner = withFields(outer, {
     stdout: unlessOver(outer.stdout),
     stderr: unlessOver(outer.stderr),
-    ...(verbose ? { fetch: traced(fetch, outer) } : {}),
+    ...(verbose && !offline ? { fetch: traced(fetch, outer) } : {}),
   });
   try {
     checkOperands(command, operands);
     const work = command.run(operands, flags, inner);
-    const status = await (command.isEndless === true ? work : untilAborted(work, signal));
+    const status = await (command.isEndless === true ? work : untilAborted(work, signal, () => lastRequest));
     file?.commit();
     trace(outer, `ended after ${elapsed(started)}`);
     return status;

@@ -28,6 +28,11 @@ describe("untilAborted", () => {
     });
   });
 
+  test("says what was asked last where the time was not enough", async () => {
+    const waiting = untilAborted(never, AbortSignal.timeout(1), () => "POST https://rekor.test/api/v1/log/entries");
+    await expect(waiting).rejects.toThrow("its last request was POST https://rekor.test/api/v1/log/entries");
+  });
+
   test("says that it was interrupted, whatever error the work made of that", async () => {
     const controller = new AbortController();
     const { promise: work, reject } = Promise.withResolvers<never>();
