@@ -388,6 +388,15 @@ function isOfUnknownAuthority(error: unknown): boolean {
 }
 
 /** Says which answer an error is about. */
+/** Waits for an answer that its client checks already, and says in an error whose it was. */
+export async function answerOf<T>(answer: string, asking: Promise<T>): Promise<T> {
+  try {
+    return await asking;
+  } catch (error) {
+    throw about(answer, error);
+  }
+}
+
 function about(answer: string, cause: unknown): unknown {
   if (cause instanceof VerificationError)
     return new VerificationError(cause.code, messageOf(answer, cause), detailsOf(cause));
@@ -407,6 +416,15 @@ function detailsOf(cause: SigstoreError): {
   readonly report: SigstoreError["report"];
   readonly cause: SigstoreError;
 } {
-  const { expected, found, remedy, report } = cause;
+  const { code, expected, found, remedy = REMEDIES[code] ?? WRONG_ANSWER, report } = cause;
   return { expected, found, remedy, report, cause };
 }
+
+const OTHER_ROOT = "check that the trusted root is the one of the instance that is signed with";
+const WRONG_ANSWER = "sign again; if this comes back, tell the operator of the service that its answers are wrong";
+/** What stands beside the codes elsewhere is for those who verify what somebody else has signed. */
+const REMEDIES: Readonly<Partial<Record<SigstoreError["code"], string>>> = {
+  CERTIFICATE_ISSUER_UNKNOWN: OTHER_ROOT,
+  CERTIFICATE_NOT_VALID_AT_TIME: "sign again; if this comes back, compare the clocks of the services",
+  CHECKPOINT_NOT_SIGNED_BY_LOG: OTHER_ROOT,
+};

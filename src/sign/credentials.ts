@@ -10,13 +10,14 @@ import { equalBytes } from "../encoding/bytes.ts";
 import { tryDecodeUtf8, encodeUtf8 } from "../encoding/utf8.ts";
 import { FormatError, InputError, PolicyError, VerificationError } from "../errors.ts";
 import { requestSigningCertificate } from "../fulcio/client.ts";
+import { redactUrl } from "../http/redact.ts";
 import { generateSigner } from "../keys/generate.ts";
 import type { Signer } from "../keys/signer.ts";
 import { parseSigningAlgorithm, DEFAULT_SIGNING_ALGORITHM } from "../keys/signing-algorithm.ts";
 import { checkIdentityToken, parseIdentityToken, type IdentityToken } from "../oidc/identity-token.ts";
 import { parseCertificate, parseCertificatesPem, type Certificate } from "../x509/certificate.ts";
 import { findCertificatePaths } from "../x509/path.ts";
-import type { Answers } from "./answers.ts";
+import { answerOf, type Answers } from "./answers.ts";
 import type { SigningContent } from "./artifact.ts";
 import type { Deadline } from "./deadline.ts";
 import type { SignerMaterial } from "./draft.ts";
@@ -375,11 +376,12 @@ export class KeylessCredentials implements CredentialSource {
       signer.sign(challenge, deadline.signal),
     );
     observe({ kind: "certificate-requesting", url });
-    const { certificate, detachedSct } = await requestSigningCertificate(
+    const asking = requestSigningCertificate(
       url,
       { identityToken: token.raw, publicKey, proofOfPossession },
       requestOptions(this.#settings, "fulcio", deadline),
     );
+    const { certificate, detachedSct } = await answerOf(`certificate of Fulcio ${redactUrl(url)}`, asking);
     const detachedScts = detachedSct === undefined ? [] : [detachedSct];
     const { clockBehindMs } = await this.#answers.certificate(
       { certificate, detachedScts },

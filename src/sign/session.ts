@@ -13,6 +13,7 @@ import { tryDecodeHex } from "../encoding/hex.ts";
 import { encodePem } from "../encoding/pem.ts";
 import { InputError, ServiceError, TrustError, VerificationError } from "../errors.ts";
 import { resolveTrust } from "../files/verify-file.ts";
+import { redactUrl } from "../http/redact.ts";
 import type { Statement } from "../intoto/statement.ts";
 import type { Signer } from "../keys/signer.ts";
 import { parseSigningAlgorithm } from "../keys/signing-algorithm.ts";
@@ -26,7 +27,7 @@ import type { Artifact } from "../verify/artifact.ts";
 import { readIdentityClaims } from "../verify/identity.ts";
 import type { VerifierOptions, VerifyPolicy } from "../verify/options.ts";
 import { parseCertificate, type Certificate } from "../x509/certificate.ts";
-import { Answers, type Trust } from "./answers.ts";
+import { answerOf, Answers, type Trust } from "./answers.ts";
 import { describeContent, readEnvelope, readMessage, type SigningContent } from "./artifact.ts";
 import {
   checkLoggable,
@@ -36,7 +37,7 @@ import {
   type SignerBasis,
 } from "./credentials.ts";
 import { Deadline } from "./deadline.ts";
-import { explainDisclosure } from "./disclosure.ts";
+import { explainDisclosure, type DisclosureRequest } from "./disclosure.ts";
 import { toBundle, toExpectation, toProposedEntry, type Draft, type SignerMaterial } from "./draft.ts";
 import type { SelectedServices } from "./events.ts";
 import type {
@@ -222,6 +223,7 @@ export class SigningSession {
     const signal = this.#signalOf(options);
     const resumed = state === undefined ? undefined : await this.#resume(state, content);
     if (resumed !== undefined) {
+      await this.#askConsentAgain(resumed);
       try {
         return await this.#complete(resumed, new Deadline(timeoutMs, signal), options, true);
       } catch (error) {
@@ -241,7 +243,7 @@ export class SigningSession {
     signal: AbortSignal | undefined,
   ): Promise<{ readonly draft: Draft; readonly deadline: Deadline }> {
     const basis = await this.#orFail(this.#credentials.basis(content.kind, this.services, signal), signal);
-    await this.#askConsent(basis, content);
+    await this.#askConsent(describeBasis(basis), this.services, content);
     const deadline = new Deadline(this.#settings.timeoutMs, signal);
     const { signer, material } = await this.#orFail(this.#credentials.obtain(basis, deadline), deadline.signal);
     const signature = await this.#makeSignature(signer, content, deadline);
@@ -271,12 +273,16 @@ export class SigningSession {
   }
 
   /** Asks once for each signature, one question at a time. */
-  async #askConsent(basis: SignerBasis, content: SigningContent): Promise<void> {
+  async #askConsent(
+    signer: DisclosureRequest["signer"],
+    services: SelectedServices,
+    content: SigningContent,
+  ): Promise<void> {
     const { consent } = this.#settings;
     if (consent === undefined) return;
     const disclosure = explainDisclosure({
-      services: this.services,
-      signer: describeBasis(basis),
+      services,
+      signer,
       content: { kind: content.kind === "message" ? "artifact" : "statement", digest: content.digest },
     });
     if (disclosure.items.length === 0) return;
@@ -286,6 +292,16 @@ export class SigningSession {
     throw new InputError("CONSENT_MISSING", "what would become public was not agreed to, so nothing was signed", {
       remedy: "agree to it, or sign with services that publish nothing",
     });
+  }
+
+  /** Whoever goes on with a signature need not be who agreed to it when it was begun. Asks about what is not public yet. */
+  async #askConsentAgain({ content, material, publicKey, services, entries }: Draft): Promise<void> {
+    const signer: DisclosureRequest["signer"] =
+      material.kind === "certificate"
+        ? { kind: "certificate", certificate: material.certificate }
+        : { kind: "key", publicKey };
+    const rekor = services.rekor.filter(({ url }) => !entries.has(url));
+    await this.#askConsent(signer, { ...services, rekor }, content);
   }
 
   /** Client specification §2.1.4. A signature that does not verify is never shown to a service. */
@@ -359,7 +375,8 @@ export class SigningSession {
       missing.map(async (url) => {
         observe({ kind: "timestamp-requesting", url });
         const options = { ...requestOptions(this.#settings, "timestamp", deadline), crypto };
-        const response = await requestTimestamp(url, draft.signature, options);
+        const asking = requestTimestamp(url, draft.signature, options);
+        const response = await answerOf(`answer of timestamp authority ${redactUrl(url)}`, asking);
         const time = await this.#answers.timestamp(response, draft.signature, url, certificate);
         draft.timestamps.set(url, response);
         this.#store(state, draft);
@@ -388,10 +405,11 @@ export class SigningSession {
       let entry: TransparencyLogEntry;
       try {
         const options = { ...requestOptions(this.#settings, "rekor", deadline), crypto };
-        entry =
+        const asking =
           majorApiVersion === 1
-            ? await submitEntryV1(url, toProposedEntry(draft), options)
-            : await submitEntryV2(url, toProposedEntry(draft), { ...options, logs: this.#answers.logs });
+            ? submitEntryV1(url, toProposedEntry(draft), options)
+            : submitEntryV2(url, toProposedEntry(draft), { ...options, logs: this.#answers.logs });
+        entry = await answerOf(`entry of transparency log ${redactUrl(url)}`, asking);
       } catch (error) {
         if (!(error instanceof ServiceError && error.code === "TLOG_FROZEN")) throw error;
         observe({ kind: "log-frozen", url });
@@ -519,6 +537,10 @@ export class SigningSession {
     }
     verifyBinding(path, state.binding, await this.#bindingOf(content, keySpki, needs.algorithm.name));
     const draft = await this.#readDraft(path, state, content);
+    // The binding is of the file too, and so is what it says of the rest of the file.
+    if (!equalBytes(draft.publicKey.spki, keySpki)) throw differs(path, "key");
+    if (draft.algorithm.name !== needs.algorithm.name) throw differs(path, "algorithm");
+    this.#checkServices(path, draft);
     const reason = whyUnfinishable(draft, state, this.#settings);
     if (reason !== undefined) {
       this.#discard(path, reason);
@@ -530,14 +552,25 @@ export class SigningSession {
     return draft;
   }
 
+  /**
+   * Services that are named must be just these. Of those that a config lists others may have been chosen, but no fewer: a log that is
+   * left out would be a signature without a log entry.
+   */
+  #checkServices(path: string, { services }: Draft): void {
+    const { fulcio, rekor, timestampAuthorities } = this.services;
+    const isSame =
+      this.#options.services?.kind === "urls"
+        ? areSame(services, this.services)
+        : (services.fulcio === undefined) === (fulcio === undefined) &&
+          services.rekor.length >= rekor.length &&
+          services.timestampAuthorities.length >= timestampAuthorities.length;
+    if (!isSame) throw differs(path, "choice of services");
+  }
+
   async #readDraft(path: string, state: SigningState, content: SigningContent): Promise<Draft> {
-    const differs = (what: string): InputError =>
-      new InputError("SIGNING_STATE_MISMATCH", `signing state ${JSON.stringify(path)} holds another ${what}`, {
-        remedy: "remove the file to sign from the beginning",
-      });
     const { bundle, publicKey } = state;
     const algorithm = parseSigningAlgorithm(state.algorithm);
-    if (!fitsKey(algorithm, publicKey)) throw differs("key than its algorithm is for");
+    if (!fitsKey(algorithm, publicKey)) throw differs(path, "key than its algorithm is for");
     const held = bundle.content;
     const same =
       held.kind === "messageSignature"
@@ -546,14 +579,14 @@ export class SigningSession {
           equalBytes(held.messageDigest.digest, content.digest.value)
         : content.kind === "envelope" && equalBytes(held.envelope.payload, content.payload);
     const signature = held.kind === "messageSignature" ? held.signature : held.envelope.signatures[0]?.sig;
-    if (!same || signature === undefined) throw differs("content");
+    if (!same || signature === undefined) throw differs(path, "content");
     const { crypto } = this.#settings;
     const message = content.kind === "envelope" ? content.pae : content.bytes;
     const verified =
       message === undefined
         ? await crypto.verifyDigest(algorithm, publicKey, signature, content.digest.value)
         : await crypto.verify(algorithm, publicKey, signature, message);
-    if (!verified) throw differs("signature than one over this");
+    if (!verified) throw differs(path, "signature than one over this");
     const { tlogEntries, rfc3161Timestamps } = bundle.verificationMaterial;
     const pair = <T>(urls: readonly string[], values: readonly T[]): Map<string, T> =>
       new Map(values.map((value, index) => [urls[index] ?? "", value]));
@@ -561,7 +594,7 @@ export class SigningSession {
       content,
       publicKey,
       algorithm,
-      material: await this.#materialOf(state, content.kind, differs),
+      material: await this.#materialOf(path, state, content.kind),
       signature,
       binding: state.binding,
       services: state.services,
@@ -571,18 +604,14 @@ export class SigningSession {
     };
   }
 
-  async #materialOf(
-    state: SigningState,
-    kind: SigningContent["kind"],
-    differs: (what: string) => InputError,
-  ): Promise<SignerMaterial> {
+  async #materialOf(path: string, state: SigningState, kind: SigningContent["kind"]): Promise<SignerMaterial> {
     const held = state.bundle.verificationMaterial.content;
     if (this.#settings.signer.kind === "key") {
       const basis = await this.#credentials.basis(kind, this.services, this.#settings.signal);
-      if (basis.kind !== "credentials") throw differs("signer");
+      if (basis.kind !== "credentials") throw differs(path, "signer");
       return basis.credentials.material;
     }
-    if (held.kind !== "certificate") throw differs("kind of signer");
+    if (held.kind !== "certificate") throw differs(path, "kind of signer");
     return {
       kind: "certificate",
       certificate: parseCertificate(held.certificate),
@@ -623,6 +652,18 @@ export class SigningSession {
   }
 }
 
+function differs(path: string, what: string): InputError {
+  return new InputError("SIGNING_STATE_MISMATCH", `signing state ${JSON.stringify(path)} holds another ${what}`, {
+    remedy: "remove the file to sign from the beginning",
+  });
+}
+
+function areSame(one: SelectedServices, other: SelectedServices): boolean {
+  const text = ({ fulcio, rekor, timestampAuthorities }: SelectedServices): string =>
+    JSON.stringify([fulcio, rekor.map(({ url, majorApiVersion }) => [url, majorApiVersion]), timestampAuthorities]);
+  return text(one) === text(other);
+}
+
 /** Says why a signature can no longer become a bundle that verifies: its certificate has ended, and a time within it is missing. */
 function whyUnfinishable(draft: Draft, state: SigningState, settings: Settings): string | undefined {
   const certificate = shortLivedCertificate(draft.material, settings);
@@ -652,7 +693,7 @@ async function signWith(
   return await signer.signDigest(content.digest.value, signal);
 }
 
-function describeBasis(basis: SignerBasis): Parameters<typeof explainDisclosure>[0]["signer"] {
+function describeBasis(basis: SignerBasis): DisclosureRequest["signer"] {
   if (basis.kind === "identity-token") return basis;
   const { material, signer } = basis.credentials;
   return material.kind === "certificate"

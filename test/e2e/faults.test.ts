@@ -12,8 +12,25 @@ import {
 } from "../../src/sign/index.ts";
 import { verify } from "../../src/verify/verifier.ts";
 import { statementAbout } from "../support/sandbox/sandbox.ts";
-import { faultRows, forgeryRows, SERVICE_NAMES, type AskedService, type Row } from "./support/rows.ts";
-import { countEntries, IDENTITY, keylessOptions, startWorld, testFolder, type World } from "./support/world.ts";
+import { outcomeOfRun, runCommand } from "./support/command-line.ts";
+import {
+  COMMAND_ROWS,
+  faultRows,
+  forgeryRows,
+  HANGING_COMMAND_ROWS,
+  SERVICE_NAMES,
+  type AskedService,
+  type Row,
+} from "./support/rows.ts";
+import {
+  CLIENT_SECRET,
+  countEntries,
+  IDENTITY,
+  keylessOptions,
+  startWorld,
+  testFolder,
+  type World,
+} from "./support/world.ts";
 
 // The whole matrix is for `npm run test:e2e`; what runs otherwise has each kind of fault, each service, and every lie.
 const ALL = process.env["COSIGN_TS_E2E"] === "all";
@@ -136,3 +153,75 @@ describe("signing, while a log shows another history", () => {
     await check(row);
   });
 });
+
+describe("sign-blob, while something goes wrong", () => {
+  const lies = forgeryRows().filter(({ sample }) => sample);
+  const rows = [
+    ...COMMAND_ROWS.map((row) => ({ row, generation: row[0].startsWith("rekor1") ? 1 : 2 }) as const),
+    ...(ALL ? HANGING_COMMAND_ROWS : []).map(
+      (row) => ({ row, generation: row[0].startsWith("rekor1") ? 1 : 2 }) as const,
+    ),
+    ...lies.map(({ fault, expected, generation }) => ({
+      // That it was an answer, and nothing for those who verify what somebody else has signed.
+      row: [fault, expected.kind === "refused" ? expected.code : "", "cannot be used"] as const,
+      generation,
+    })),
+  ];
+
+  test.for(rows)("$row.0, Rekor v$generation: $row.1", async ({ row, generation }) => {
+    const [fault, expected, ...words] = row;
+    const { sandbox } = world;
+    const folder = testFolder();
+    writeFileSync(folder.at("app"), newArtifact());
+    writeFileSync(folder.at("secret"), CLIENT_SECRET);
+    const environment = { TUF_ROOT: folder.at("tuf") };
+    const parsed = parseFault(fault);
+    const before = await countEntries(sandbox, generation);
+    sandbox.setFault(parsed.service, parsed);
+    const login = ["--fulcio-auth-flow=client_credentials", `--oidc-client-secret-file=${folder.at("secret")}`];
+    const config = generation === 1 ? sandbox.paths.signingConfigRekor1 : sandbox.paths.signingConfig;
+    const limit = expected === "COMMAND_TIMED_OUT" ? ["--timeout=3s"] : [];
+    const initialized = await runCommand(
+      ["initialize", "--mirror", sandbox.urls.tuf, "--root", sandbox.paths.tufRoot, ...limit],
+      { environment },
+    );
+    const run =
+      initialized.status !== 0
+        ? initialized
+        : await runCommand(
+            [
+              "sign-blob",
+              "--yes",
+              "-o",
+              "json",
+              ...limit,
+              ...login,
+              `--signing-config=${config}`,
+              `--bundle=${folder.at("app.json")}`,
+              folder.at("app"),
+            ],
+            { environment },
+          );
+    sandbox.clearFaults();
+    const outcome = outcomeOfRun(run);
+    expect(outcome).toEqual(typeof expected === "string" ? expected : expect.stringMatching(expected));
+    expect(run.status).toBe(outcome === "status 0" ? 0 : 1);
+    const lastLine = run.stderr.trimEnd().split("\n").at(-1) ?? "";
+    for (const word of words) expect(lastLine).toContain(word);
+    expect(lastLine).not.toMatch(/artifact if|was signed with/);
+    if (expected === "COMMAND_TIMED_OUT") expect(lastLine).toContain(new URL(urlOf(parsed.service)).origin);
+    if (run === initialized) return;
+    const [signed, files] = [outcome === "status 0", folder.files().filter((name) => name !== "tuf")];
+    expect(files).toEqual(signed ? ["app", "app.json", "secret"] : ["app", "secret"]);
+    expect(JSON.parse(run.stdout)).toMatchObject(
+      signed ? { verdict: "signed" } : { verdict: "failed", error: { code: outcome } },
+    );
+    if (signed) expect((await countEntries(sandbox, generation)) - before).toBe(1);
+  });
+});
+
+/** Where each part is asked. */
+function urlOf(service: string): string {
+  const { urls } = world.sandbox;
+  return urls[service as keyof typeof urls];
+}

@@ -165,3 +165,35 @@ export function forgeryRows(): readonly Row[] {
     })),
   );
 }
+
+/** What a command line is tried with: nothing in it has to be waited for, but for the fault that is called so. */
+export const COMMAND_ROWS: readonly (readonly [fault: string, outcome: string, ...words: string[]])[] = [
+  ["fulcio=429:0", "HTTP_STATUS_UNEXPECTED", "Fulcio (", "429", "3 attempts"],
+  ["tsa=429:0", "HTTP_STATUS_UNEXPECTED", "timestamp authority (", "429", "3 attempts"],
+  ["rekor1=429:0", "HTTP_STATUS_UNEXPECTED", "Rekor (", "429", "3 attempts"],
+  ["rekor2=429:0", "HTTP_STATUS_UNEXPECTED", "Rekor (", "429", "3 attempts"],
+  ["oidc=429:0", "HTTP_STATUS_UNEXPECTED", "identity provider (", "429", "3 attempts"],
+  ["tuf=429:0", "TUF_REFRESH_FAILED", "TUF repository (", "429", "3 attempts"],
+  ["fulcio=429:86400", "HTTP_STATUS_UNEXPECTED", "Fulcio (", "86400"],
+  ["oidc=429:0,requests=2", "status 0"],
+  ["tuf=429:0,requests=2", "status 0"],
+  ["fulcio=429:0,requests=2", "status 0"],
+  ["tsa=429:0,requests=2", "status 0"],
+  ["rekor1=429:0,requests=2", "status 0"],
+  ["rekor2=429:0,requests=2", "status 0"],
+  ["tsa=wrong-content-type", "status 0"],
+];
+
+/** What a person waits for. */
+export const HANGING_COMMAND_ROWS: typeof COMMAND_ROWS = (
+  ["oidc", "tuf", "fulcio", "tsa", "rekor1", "rekor2"] as const
+).flatMap((service) => [
+  [`${service}=timeout`, "COMMAND_TIMED_OUT", "its last request was "],
+  [`${service}=slow-drip:500`, "COMMAND_TIMED_OUT", "its last request was "],
+  [`${service}=500-once`, "status 0"],
+  [
+    `${service}=503`,
+    service === "tuf" ? "TUF_REFRESH_FAILED" : "HTTP_STATUS_UNEXPECTED",
+    `${SERVICE_NAMES[service]} (`,
+  ],
+]);
