@@ -18,7 +18,12 @@ export type { Environment, TokenFiles } from "./provider.ts";
 export { preflightIdentity, type GitHubJobFacts, type IdentityFinding, type IdentityPreflight } from "./preflight.ts";
 export { describeIdentityToken, type DescriptionRow, type IdentityTokenDescription } from "./describe-token.ts";
 export { expectCertificate, type ExpectedCertificate } from "./expected-certificate.ts";
-export { checkIdentityToken, parseIdentityToken, type IdentityToken, type IdentityTokenExpectation } from "./identity-token.ts";
+export {
+  checkIdentityToken,
+  parseIdentityToken,
+  type IdentityToken,
+  type IdentityTokenExpectation,
+} from "./identity-token.ts";
 export type { Fetch } from "../http/request.ts";
 export type { FulcioExtensions } from "../x509/fulcio.ts";
 export { FormatError, InputError, ServiceError, SigstoreError, type ErrorCode } from "../errors.ts";

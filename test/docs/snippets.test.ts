@@ -3,18 +3,24 @@
  *
  * - `run`: run in a folder that has `testdata` in it, after the blocks before it on the same page; `exit=1` is the exit status it must
  *   have. TypeScript is type-checked too.
+ * - `sandbox`: started in the background, and ended with the page. Its ports are free ones, and are shown as those after 4400. Blocks
+ *   that run reach loopback only on pages with a sandbox, and nothing else on any page.
  * - `output`: what the block before it must print. `…` stands for any text.
  * - `check`: TypeScript that is only type-checked, since it needs something that is not here.
  * - `network`: needs a network, or somebody else's program. Only the flags of our own commands are checked.
  * - `ci`: what a fresh checkout begins with; `.ci/run` runs it.
  *
+ * The shell of a page is one shell: what a block sets is there in the next one.
+ *
  * With `UPDATE_DOCS=1` the blocks of output without `…` are written anew.
  */
 
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/program.ts";
@@ -24,7 +30,7 @@ import { projectDir } from "../support/shared.ts";
 
 const PAGES = readPages();
 const MARKS: Readonly<Record<string, readonly string[]>> = {
-  sh: ["run", "network", "ci"],
+  sh: ["run", "sandbox", "network", "ci"],
   ts: ["run", "check"],
   text: ["output"],
   json: ["output"],
@@ -39,6 +45,10 @@ beforeAll(() => {
   writeFileSync(join(root, "bin", "npx"), `#!/bin/sh\n[ "$1" = cosign-ts ] || exit 127\nshift\n${program}`, {
     mode: 0o755,
   });
+  // `curl -s URL`, where there is none.
+  const fetchText = "process.stdout.write(await (await fetch(process.argv.at(-1))).text())";
+  const curl = `#!/bin/sh\nexec ${quote(process.execPath)} --input-type=module -e ${quote(fetchText)} -- "$@"\n`;
+  writeFileSync(join(root, "bin", "curl"), curl, { mode: 0o755 });
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -105,30 +115,63 @@ describe
   .for(PAGES.filter(({ blocks }) => blocks.some(isRun)).map((page) => [page.path, page] as const))(
   "the examples of %s",
   ([path, page]) => {
-    let folder = "";
+    let terminal: Terminal;
+    let sandbox: RunningSandbox | undefined;
     beforeAll(() => {
-      folder = join(root, path.replaceAll(/[^A-Za-z0-9]/g, "-"));
+      const name = path.replaceAll(/[^A-Za-z0-9]/g, "-");
+      const folder = join(root, name);
       mkdirSync(join(folder, "home"), { recursive: true });
       symlinkSync(join(projectDir, "testdata"), join(folder, "testdata"), "junction");
+      terminal = { folder, variables: join(root, `${name}.sh`), usesSandbox: page.blocks.some(usesSandbox) };
     });
+    afterAll(async () => await sandbox?.end());
 
     const runs = page.blocks.flatMap((block, index) =>
       isRun(block) ? [{ block, output: outputAfter(page, index) }] : [],
     );
-    test.for(runs.map((run) => [`line ${run.block.line}`, run] as const))("%s", ([, { block, output }]) => {
-      const { status, printed } = run(block, folder);
-      expect(printed, "the program broke").not.toContain("Node.js v"); // as below a stack trace
-      expect(status, printed).toBe(Number(block.marks.find((mark) => mark.startsWith("exit="))?.slice(5) ?? 0));
+    test.for(runs.map((run) => [`line ${run.block.line}`, run] as const))("%s", async ([, { block, output }]) => {
+      let printed: string;
+      if (block.marks.includes("sandbox")) {
+        sandbox = await startSandbox(block, terminal);
+        ({ printed } = sandbox);
+      } else {
+        const result = run(block, terminal);
+        ({ printed } = result);
+        expect(printed, "the program broke").not.toContain("Node.js v"); // as below a stack trace
+        expect(result.status, printed).toBe(
+          Number(block.marks.find((mark) => mark.startsWith("exit="))?.slice(5) ?? 0),
+        );
+      }
       if (output === undefined) return;
-      const readable = printed.replaceAll(folder, "/home/alice");
+      const readable = (sandbox?.rename(printed) ?? printed).replaceAll(terminal.folder, "/home/alice");
       if (process.env["UPDATE_DOCS"] !== undefined && !output.text.includes("…")) update(path, block, output, readable);
       else expect(readable).toMatch(pattern(output.text));
     });
   },
 );
 
+/** Is where the blocks of one page run, one after the other. */
+interface Terminal {
+  readonly folder: string;
+  /** The file that keeps what was set. */
+  readonly variables: string;
+  readonly usesSandbox: boolean;
+}
+
+interface RunningSandbox {
+  /** What it printed until it was ready. */
+  readonly printed: string;
+  /** Gives its ports the numbers that the page has for them. */
+  rename(text: string): string;
+  end(): Promise<void>;
+}
+
+function usesSandbox({ marks, text }: Block): boolean {
+  return marks.includes("sandbox") || (marks.includes("run") && text.includes("cosign-ts/sandbox"));
+}
+
 function isRun({ marks }: Block): boolean {
-  return marks.includes("run");
+  return marks.includes("run") || marks.includes("sandbox");
 }
 
 function outputAfter({ blocks }: Page, index: number): Block | undefined {
@@ -139,30 +182,74 @@ function outputAfter({ blocks }: Page, index: number): Block | undefined {
 /** Runs a block as a reader would. Both output streams go into one, in order. */
 function run(
   { language, line, text }: Block,
-  folder: string,
+  terminal: Terminal,
 ): { readonly status: number | null; readonly printed: string } {
+  const { folder, variables } = terminal;
   const file = join(folder, `line-${line}.${language === "sh" ? "sh" : "ts"}`);
-  writeFileSync(file, text);
+  const keep = `trap 'export -p >"$VARIABLES"' EXIT; set -a\n`;
+  writeFileSync(file, language === "sh" ? keep + text : text);
   const program = language === "sh" ? `sh -eu ${quote(file)}` : `${quote(process.execPath)} ${quote(file)}`;
-  const clock = pathToFileURL(join(projectDir, "test", "docs", "standing-clock.mjs")).href;
+  const recall = `[ ! -e "$VARIABLES" ] || . "$VARIABLES"`;
   const { status, stdout } = spawnSync(
     "sh",
-    ["-c", `exec 2>&1; ${program}; status=$?; rm -f ${quote(file)}; exit $status`],
-    {
-      cwd: folder,
-      encoding: "utf8",
-      timeout: 60_000,
-      env: {
-        PATH: `${join(root, "bin")}:${join(process.execPath, "..")}:${process.env["PATH"] ?? ""}`,
-        HOME: join(folder, "home"),
-        TZ: "UTC",
-        LC_ALL: "C",
-        NODE_OPTIONS: `--import=${clock} --disable-warning=ExperimentalWarning`,
-        NODE_COMPILE_CACHE: join(root, "compile-cache"),
-      },
-    },
+    ["-c", `exec 2>&1; ${recall}; ${program}; status=$?; rm -f ${quote(file)}; exit $status`],
+    { cwd: folder, encoding: "utf8", timeout: 60_000, env: { ...environmentOf(terminal), VARIABLES: variables } },
   );
   return { status, printed: stdout };
+}
+
+function environmentOf({ folder, usesSandbox }: Terminal): Record<string, string> {
+  const clock = pathToFileURL(join(projectDir, "test", "docs", "standing-clock.mjs")).href;
+  return {
+    PATH: `${join(root, "bin")}:${join(process.execPath, "..")}:${process.env["PATH"] ?? ""}`,
+    HOME: join(folder, "home"),
+    TZ: "UTC",
+    LC_ALL: "C",
+    NODE_OPTIONS: `--import=${clock} --disable-warning=ExperimentalWarning`,
+    NODE_COMPILE_CACHE: join(root, "compile-cache"),
+    ...(usesSandbox && { COSIGN_TS_DOCS_LOOPBACK: "1" }),
+  };
+}
+
+/** Starts a sandbox in the background, as in another terminal, on ports that are free. */
+async function startSandbox({ text, line }: Block, terminal: Terminal): Promise<RunningSandbox> {
+  const { folder } = terminal;
+  const log = join(folder, `line-${line}.log`);
+  const fd = openSync(log, "w");
+  const command = text.replace(/ --port 4400\b/, "");
+  const child = spawn("sh", ["-eu", "-c", command], {
+    cwd: folder,
+    env: environmentOf(terminal),
+    stdio: ["ignore", fd, fd],
+    detached: true, // a group of its own, to be ended as a whole
+  });
+  closeSync(fd);
+  const printed = await untilReady(child, log);
+  const directory = /--dir (\S+)/.exec(text)?.[1] ?? "";
+  const urls = JSON.parse(readFileSync(join(folder, directory, "env.json"), "utf8")) as Record<string, string>;
+  const names = ["oidcUrl", "fulcioUrl", "ctlogUrl", "rekor2Url", "rekor1Url", "tsaUrl", "registryUrl"];
+  const hosts = names.map((name) => URL.parse(urls[name] ?? "")?.host ?? urls[name] ?? name);
+  return {
+    printed,
+    rename: (said) => hosts.reduce((so, host, index) => so.replaceAll(host, `127.0.0.1:${4400 + index}`), said),
+    async end() {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error("the sandbox ended before its page");
+      const ended = once(child, "exit");
+      process.kill(-(child.pid ?? 0), "SIGINT");
+      await ended;
+      rmSync(log);
+    },
+  };
+}
+
+async function untilReady(child: ChildProcess, log: string): Promise<string> {
+  for (let tries = 0; tries < 600; tries += 1) {
+    const printed = readFileSync(log, "utf8");
+    if (printed.endsWith("to end it.\n")) return printed;
+    if (child.exitCode !== null) throw new Error(`the sandbox did not start: ${printed}`);
+    await sleep(50);
+  }
+  throw new Error("the sandbox was not ready in time");
 }
 
 /** Finds the calls of our program in a block, with their flags. */

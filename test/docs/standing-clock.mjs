@@ -1,4 +1,5 @@
-// Loaded before everything else by the programs of the documentation: a clock that stands, no socket, and `cosign-ts` from source.
+// Loaded before everything else by the programs of the documentation: a clock that stands, no socket but, where a page has a
+// sandbox, to loopback, and `cosign-ts` from source.
 
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -17,8 +18,12 @@ globalThis.Date = class extends Date {
   }
 };
 
-Socket.prototype.connect = () => {
-  throw new Error("an example of the documentation opened a socket");
+const connect = Socket.prototype.connect;
+Socket.prototype.connect = function (...args) {
+  const [options] = Array.isArray(args[0]) ? args[0] : args;
+  const host = process.env.COSIGN_TS_DOCS_LOOPBACK === "1" ? options?.host : undefined;
+  if (host !== "127.0.0.1" && host !== "localhost") throw new Error("an example of the documentation opened a socket");
+  return Reflect.apply(connect, this, args);
 };
 
 const project = new URL("../../", import.meta.url);
