@@ -40,6 +40,8 @@ export interface Stack {
   readonly signingConfigRekor1: string;
   /** `host:port`; absent where the stack was started without one. */
   readonly registry?: string;
+  /** The page of the sandbox, below which its faults are set. */
+  readonly pageUrl?: string;
   /** Mints a signed identity token; the claims given replace the usual ones. */
   token(kind: TokenKind, claims?: Readonly<Record<string, string>>): Promise<string>;
   stop(): Promise<void>;

@@ -573,11 +573,12 @@ function answerContent({ request, traits }: Asked, content: Content): Response {
   const { start, end } = range ?? { start: 0, end: size };
   if (range !== undefined) headers["content-range"] = `bytes ${start}-${end - 1}/${size}`;
   const status = range === undefined ? 200 : 206;
-  if (!traits.has("endless-content")) headers["content-length"] = `${end - start}`;
+  const isEndless = traits.has("endless-content") && request.method !== "HEAD";
+  if (!isEndless) headers["content-length"] = `${end - start}`;
   if (request.method === "HEAD") return new Response(null, { status, headers });
   let body = content.stream(start, end);
   if (traits.has("wrong-bytes")) body = body.pipeThrough(flipFirstBit());
-  if (traits.has("endless-content")) body = body.pipeThrough(goOn());
+  if (isEndless) body = body.pipeThrough(goOn());
   return new Response(body, { status, headers });
 }
 
