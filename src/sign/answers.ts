@@ -12,7 +12,7 @@ import { encodeHex } from "../encoding/hex.ts";
 import { FormatError, PolicyError, VerificationError, type SigstoreError } from "../errors.ts";
 import { redactUrl } from "../http/redact.ts";
 import { expectCertificate } from "../oidc/expected-certificate.ts";
-import type { IdentityToken } from "../oidc/identity-token.ts";
+import { claimOf, type IdentityToken } from "../oidc/identity-token.ts";
 import { parseEntryBody, verifyEntryBody, type EntryExpectation } from "../tlog/entry-body.ts";
 import type { TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
@@ -333,7 +333,9 @@ function verifyIsOfToken({ names, extensions }: IdentityClaims, token: IdentityT
     ...namesOfSubject(token),
   ];
   const [name, second] = names;
-  if (name === undefined || second !== undefined || !isAmong(name.value, possible, token.subject)) {
+  const isTokens =
+    name !== undefined && (isAmong(name.value, possible, token.subject) || isWorkflowOf(name.value, token));
+  if (!isTokens || second !== undefined) {
     throw new PolicyError("IDENTITY_MISMATCH", "it names somebody else than the identity token", {
       expected: possible[0],
       found: names.map(({ value }) => value).join(", ") || "no name",
@@ -354,6 +356,13 @@ function namesOfSubject({ subject }: IdentityToken): readonly string[] {
   const account = /^system:serviceaccount:([^:/]+):([^:/]+)$/.exec(subject);
   if (account === null) return [subject];
   return [`https://kubernetes.io/namespaces/${account[1] ?? ""}/serviceaccounts/${account[2] ?? ""}`, subject];
+}
+
+/** Which address workflows of a GitHub server have stands in Fulcio's configuration; what comes behind it, in the token. */
+function isWorkflowOf(name: string, { claims }: IdentityToken): boolean {
+  const workflow = claimOf(claims, "job_workflow_ref");
+  if (typeof workflow !== "string" || workflow === "" || !name.endsWith(`/${workflow}`)) return false;
+  return /^https:\/\/[^/?#@]+$/.test(name.slice(0, -workflow.length - 1));
 }
 
 /** An issuer of user names certifies `subject!domain`, with a domain of its own. */
