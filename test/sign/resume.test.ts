@@ -216,6 +216,65 @@ describe("sign with a state file", async () => {
     expect(await outcomeOf(sign(ARTIFACT, { ...services.options(changes), state }))).toBe("SIGNING_STATE_MISMATCH");
   });
 
+  test("refuses a signature in it that another key made, whatever key it says it belongs to", async () => {
+    const services = makeSigningServices(sandbox);
+    const changes = { services: urls(1), signer: { kind: "key", signer: key } } as const;
+    const stateOf = async (signer: typeof key): Promise<string> => {
+      const state = newState();
+      const ended = await signUntil(9, services, { ...changes, signer: { kind: "key", signer } }, state);
+      expect(ended).toMatchObject({ kind: "entry-submitting" });
+      return state;
+    };
+    const [own, foreign] = [await stateOf(key), await stateOf(otherKey)];
+    const { binding } = JSON.parse(readFileSync(own, "utf8")) as { binding: unknown };
+    writeFileSync(foreign, JSON.stringify({ ...(JSON.parse(readFileSync(foreign, "utf8")) as object), binding }));
+    services.requests.length = 0;
+    expect(await outcomeOf(sign(ARTIFACT, { ...services.options(changes), state: foreign }))).toBe(
+      "SIGNING_STATE_MISMATCH",
+    );
+    expect(services.asked()).toEqual([]);
+    expect((await sign(ARTIFACT, { ...services.options(changes), state: own })).resumed).toBe(true);
+  });
+
+  test.for<[string, SigningOptions["services"] | "of the options", object]>([
+    ["without the log", "of the options", { rekor: [] }],
+    ["without the timestamp authority", "of the options", { timestampAuthorities: [] }],
+    ["without the log that is named", urls(2), { rekor: [] }],
+    ["with another log than the one that is named", urls(1), { rekor: [{ url: REKOR2, majorApiVersion: 2 }] }],
+    ["with another certificate authority", urls(1), { fulcio: "https://elsewhere.test" }],
+  ])("refuses services in it %s", async ([, chosen, services_]) => {
+    const services = makeSigningServices(sandbox);
+    const changes = chosen === "of the options" ? {} : { services: chosen };
+    const state = newState();
+    await signUntil(9, services, changes, state);
+    const edited = JSON.parse(readFileSync(state, "utf8")) as { services: object };
+    writeFileSync(state, JSON.stringify({ ...edited, services: { ...edited.services, ...services_ } }));
+    services.requests.length = 0;
+    expect(await outcomeOf(sign(ARTIFACT, { ...services.options(changes), state }))).toBe("SIGNING_STATE_MISMATCH");
+    expect(services.asked()).toEqual([]);
+  });
+
+  test("asks for consent before it makes anything more public, and not where all is public already", async () => {
+    const services = makeSigningServices(sandbox);
+    const asked: string[][] = [];
+    const answering = (answer: boolean): Partial<SigningOptions> => ({
+      consent: ({ items }) => asked.push(items.flatMap(({ logs }) => [...logs])) > 0 && answer,
+    });
+    const state = await interrupted(services);
+    services.requests.length = 0;
+    expect(await outcomeOf(sign(ARTIFACT, { ...services.options(answering(false)), state }))).toBe("CONSENT_MISSING");
+    expect(services.asked()).toEqual([]);
+    expect(new Set(asked.flat())).toContain(REKOR1);
+    const full = (): never => {
+      throw new Error("disk is full");
+    };
+    const undelivered = sign(ARTIFACT, { ...services.options(answering(true)), state, deliver: full });
+    await expect(undelivered).rejects.toThrow("disk is full");
+    expect(asked).toHaveLength(2);
+    await sign(ARTIFACT, { ...services.options(answering(false)), state });
+    expect(asked).toHaveLength(2);
+  });
+
   test("refuses a certificate in it that is of somebody else than the token", async () => {
     const services = makeSigningServices(sandbox);
     const state = await interrupted(services);
