@@ -185,8 +185,10 @@ describe("a log that takes no more entries", () => {
     expect(outcomes.map(({ kind }) => kind)).toEqual(["signed", "signed", "signed"]);
     expect(loads).toBe(2);
     expect(session.services.rekor).toEqual([{ url: REKOR1, majorApiVersion: 1 }]);
+    const frozenRequests = (): number => services.asked().filter((path) => path.includes("frozen")).length;
+    const before = frozenRequests(); // one to three: some signatures may have begun after it was replaced
     await session.sign(ARTIFACT);
-    expect(services.asked().filter((path) => path.includes("frozen"))).toHaveLength(3);
+    expect(frozenRequests()).toBe(before);
   });
 
   test.for<[string, () => ServiceChoice, RegExp]>([
