@@ -207,7 +207,7 @@ function environmentOf({ folder, usesSandbox }: Terminal): Record<string, string
     LC_ALL: "C",
     NODE_OPTIONS: `--import=${clock} --disable-warning=ExperimentalWarning`,
     NODE_COMPILE_CACHE: join(root, "compile-cache"),
-    ...(usesSandbox && { COSIGN_TS_DOCS_LOOPBACK: "1" }),
+    ...(usesSandbox && { COSIGN_TS_DOCS_SANDBOX: "1" }),
   };
 }
 

@@ -1,27 +1,30 @@
-// Loaded before everything else by the programs of the documentation: a clock that stands, no socket but, where a page has a
-// sandbox, to loopback, and `cosign-ts` from source.
+// Loaded before everything else by the programs of the documentation: a clock that stands, no socket, and `cosign-ts` from source.
+// Where a page has a sandbox, which makes everything anew, the clock runs, and sockets may be opened to loopback.
 
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { Socket } from "node:net";
 
 const NOW = Date.parse("2026-11-25T12:00:00Z");
+const hasSandbox = process.env.COSIGN_TS_DOCS_SANDBOX === "1";
 
-globalThis.Date = class extends Date {
-  constructor(...args) {
-    if (args.length === 0) super(NOW);
-    else super(...args);
-  }
+if (!hasSandbox) {
+  globalThis.Date = class extends Date {
+    constructor(...args) {
+      if (args.length === 0) super(NOW);
+      else super(...args);
+    }
 
-  static now() {
-    return NOW;
-  }
-};
+    static now() {
+      return NOW;
+    }
+  };
+}
 
 const connect = Socket.prototype.connect;
 Socket.prototype.connect = function (...args) {
   const [options] = Array.isArray(args[0]) ? args[0] : args;
-  const host = process.env.COSIGN_TS_DOCS_LOOPBACK === "1" ? options?.host : undefined;
+  const host = hasSandbox ? options?.host : undefined;
   if (host !== "127.0.0.1" && host !== "localhost") throw new Error("an example of the documentation opened a socket");
   return Reflect.apply(connect, this, args);
 };
