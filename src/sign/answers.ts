@@ -18,7 +18,7 @@ import type { TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
 import type { TransparencyLogInstance, TrustedRoot } from "../trust/trusted-root.ts";
 import { parseTimestampResponse } from "../tsa/timestamp-response.ts";
-import { verifyTimestamp } from "../tsa/verify.ts";
+import { verifyImprint, verifyTimestamp } from "../tsa/verify.ts";
 import type { Artifact } from "../verify/artifact.ts";
 import { choosePathValidAt, listScts, proveCertificate, verifyCertificateTimestamp } from "../verify/certificate.ts";
 import { Checks } from "../verify/checks.ts";
@@ -169,8 +169,11 @@ export class Answers {
   ): Promise<Date | undefined> {
     return await this.#judge(`answer of timestamp authority ${redactUrl(url)}`, async () => {
       const trust = this.#trust;
-      if (trust === undefined) return undefined;
       const token = parseTimestampResponse(response);
+      if (trust === undefined) {
+        await verifyImprint(token, signature, this.#crypto); // it may come from a state file
+        return undefined;
+      }
       const proven = await verifyTimestamp(token, signature, trust.timestampAuthorities, { crypto: this.#crypto });
       if (proven === undefined) {
         throw new VerificationError("TIMESTAMP_THRESHOLD_NOT_MET", "no authority of the trusted root made it", {

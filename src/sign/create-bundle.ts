@@ -21,7 +21,7 @@ import type { ProposedEntry, RekorOptions } from "../rekor/proposed-entry.ts";
 import { parseEntryBody, verifyEntryBody, type EntryExpectation } from "../tlog/entry-body.ts";
 import type { TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
 import { parseTimestampResponse } from "../tsa/timestamp-response.ts";
-import { verifyTimestamp } from "../tsa/verify.ts";
+import { verifyImprint, verifyTimestamp } from "../tsa/verify.ts";
 import type { TrustedRoot } from "../trust/trusted-root.ts";
 import { readArtifact, type Artifact, type ReadArtifact } from "../verify/artifact.ts";
 import { messageHashes, verifyEnvelopeSignature, verifyMessageSignature } from "../verify/signature.ts";
@@ -194,7 +194,10 @@ async function verifyTimestamps(
 ): Promise<void> {
   for (const timestamp of timestamps) {
     const parsed = parseTimestampResponse(timestamp);
-    if (root === undefined) continue;
+    if (root === undefined) {
+      await verifyImprint(parsed, signature, crypto);
+      continue;
+    }
     const verified = await verifyTimestamp(parsed, signature, root.timestampAuthorities, { crypto });
     if (verified !== undefined) continue;
     throw new VerificationError(

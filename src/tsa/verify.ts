@@ -185,13 +185,33 @@ function isNamedBy(sid: SignerIdentifier, certificate: Certificate): boolean {
   }
 }
 
+/**
+ * Verifies that a timestamp token says that it is over a signature. Who says so is not checked: see {@link verifyTimestamp}.
+ *
+ * @param signature - The raw bytes of the signature that was stamped.
+ * @throws {@link VerificationError} `TIMESTAMP_IMPRINT_MISMATCH`, `ALGORITHM_UNSUPPORTED`.
+ * @see client specification §4.2.1: with the raw bytes of the signature as the timestamped data
+ */
+export async function verifyImprint(
+  { imprint }: TimestampToken,
+  signature: Uint8Array,
+  crypto: CryptoProvider,
+): Promise<void> {
+  const signatureDigest = await crypto.digest(hashOf(imprint.algorithm, "imprint"), signature);
+  if (equalBytes(signatureDigest, imprint.digest)) return;
+  throw new VerificationError("TIMESTAMP_IMPRINT_MISMATCH", "timestamp is not over this signature", {
+    expected: encodeHex(signatureDigest),
+    found: encodeHex(imprint.digest),
+  });
+}
+
 /** Checks what does not depend on the authority. */
 async function verifyContent(
   token: TimestampToken,
   signature: Uint8Array,
   { crypto, policy, nonce }: VerifyTimestampOptions,
 ): Promise<void> {
-  const { imprint, signedData } = token;
+  const { signedData } = token;
   const { signerInfo } = signedData;
   // RFC 5652 §5.6: the content's digest is the message digest among what is signed
   const contentDigest = await crypto.digest(hashOf(signerInfo.digestAlgorithm, "message digest"), signedData.content);
@@ -201,14 +221,7 @@ async function verifyContent(
       found: encodeHex(contentDigest),
     });
   }
-  // Client specification §4.2.1: with the raw bytes of the signature as the timestamped data
-  const signatureDigest = await crypto.digest(hashOf(imprint.algorithm, "imprint"), signature);
-  if (!equalBytes(signatureDigest, imprint.digest)) {
-    throw new VerificationError("TIMESTAMP_IMPRINT_MISMATCH", "timestamp is not over this signature", {
-      expected: encodeHex(signatureDigest),
-      found: encodeHex(imprint.digest),
-    });
-  }
+  await verifyImprint(token, signature, crypto);
   if (policy !== undefined && policy !== token.policy) {
     throw new VerificationError("TIMESTAMP_POLICY_MISMATCH", "timestamp was made under another policy", {
       expected: policy,

@@ -335,6 +335,22 @@ describe("sign with a state file", async () => {
     expect(services.asked()).toEqual([]);
   });
 
+  test("refuses a timestamp in it that is over another signature, also where nobody is trusted", async () => {
+    const services = makeSigningServices(sandbox);
+    const changes = { services: urls(1), trust: "unsafe-none" } as const;
+    type Timed = { bundle: { verificationMaterial: { timestampVerificationData: unknown } } };
+    const [state, other] = [await interrupted(services, changes), await interrupted(services, changes)];
+    const edited = JSON.parse(readFileSync(state, "utf8")) as Timed;
+    edited.bundle.verificationMaterial.timestampVerificationData = (
+      JSON.parse(readFileSync(other, "utf8")) as Timed
+    ).bundle.verificationMaterial.timestampVerificationData;
+    writeFileSync(state, JSON.stringify(edited));
+    services.requests.length = 0;
+    const outcome = await outcomeOf(sign(ARTIFACT, { ...services.options(changes), state }));
+    expect([outcome, services.asked()]).toEqual(["TIMESTAMP_IMPRINT_MISMATCH", []]);
+    expect((await sign(ARTIFACT, { ...services.options(changes), state: other })).resumed).toBe(true);
+  });
+
   test("refuses a file that others could have written, and a folder", async () => {
     const services = makeSigningServices(sandbox);
     const state = await interrupted(services);
