@@ -80,20 +80,24 @@ const NOT_ASKED = {
   b: "sigstore-go's example insists on a trusted time, which no log gives here",
   c: "sigstore-go's example reads ECDSA P-256 keys only",
   d: "gh verifies attestations of GitHub workflows only",
-  e: "Rekor v1 takes no such entry of this key",
+  e: "Rekor v1 verifies statements with SHA-256 whatever the key, so that it takes none of this one",
+  f: "cosign signs statements with Ed25519ph where there is a log, which Rekor v1 does not take",
 } as const;
 
 /** What others are known to answer differently, and why that is no fault of ours. */
 const DIFFERENCES = {
   1: "takes SHA-256 for granted where a key is given",
-  2: "does not verify the Ed25519ph signatures that cosign makes",
-  3: "cosign does not write what it can verify itself",
+  2: "verifies no Ed25519 signatures by a key, or another kind than the log demands",
 } as const;
 
 /** Says why `signer` cannot sign a row at all. */
 function cannotSign(signer: SignerName, one: Case): keyof typeof NOT_ASKED | undefined {
-  if (signer === "cosign" && one.content === "attestation" && one.algorithm !== undefined) return "a";
-  return undefined;
+  const { content, log, algorithm, key } = one;
+  if (content !== "attestation") return undefined;
+  if (signer === "cosign" && algorithm !== undefined) return "a";
+  if (log !== "v1") return undefined;
+  if (/nistp384|nistp521/.test(algorithm ?? "") || key === "p384" || key === "p521") return "e";
+  return signer === "cosign" && key === "ed25519" ? "f" : undefined;
 }
 
 function cannotBeAsked(verifier: VerifierName, one: Case): keyof typeof NOT_ASKED {

@@ -1,5 +1,7 @@
 /**
- * Everything that has to work together with what others wrote: `npm run test:interop [sandbox] [real]`; needs `npm run build` before.
+ * Everything that has to work together with what others wrote; needs `npm run build` before.
+ *
+ * usage: npm run test:interop [-- [sandbox] [real] [--rows PATTERN]]     without a word: both; PATTERN: only these rows of the matrix
  *
  * The same questions are asked with our own Sigstore in one process, and with the real services on loopback: cosign and we sign, and
  * cosign, sigstore-go's verifier, `gh`, our command line and our library say what they make of it. Then both stacks are sent the
@@ -10,8 +12,11 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import type * as Library from "../../src/index.ts";
-import { cases, makeKeys, printMatrix, tryCase, type Matrix, type Row, type SignerName } from "./matrix.ts";
+import { cases, makeKeys, nameOf, printMatrix, tryCase, type Matrix, type Row, type SignerName } from "./matrix.ts";
+import { askOpenssl, compareStacks } from "./both.ts";
+import { askRegistry } from "./registry.ts";
 import {
   ensurePeers,
   findPeers,
@@ -35,9 +40,9 @@ const WORKERS = 3;
 
 async function main(): Promise<number> {
   if (!existsSync(CLI)) return notRun(`${CLI} does not exist: run "npm run build"`);
-  const kinds = (["sandbox", "real"] as const).filter(
-    (kind) => process.argv.length === 2 || process.argv.includes(kind),
-  );
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { rows: { type: "string" } } });
+  const wanted = (name: string): boolean => values.rows === undefined || new RegExp(values.rows).test(name);
+  const kinds = (["sandbox", "real"] as const).filter((kind) => positionals.length === 0 || positionals.includes(kind));
   const peers = findPeers(PROJECT);
   const absent = ensurePeers(peers);
   if (absent !== undefined) return notRun(absent);
@@ -49,7 +54,14 @@ async function main(): Promise<number> {
   const failures: string[] = [];
   const stacks: Stack[] = [];
   for (const kind of kinds) stacks.push(await start(kind, peers, join(work, kind)));
-  for (const stack of stacks) failures.push(...(await askAbout(stack, peers, library, join(work, `of-${stack.kind}`))));
+  for (const stack of stacks)
+    failures.push(...(await askAbout(stack, peers, library, join(work, `of-${stack.kind}`), wanted)));
+  const [sandbox, real] = (["sandbox", "real"] as const).map((kind) => stacks.find((stack) => stack.kind === kind));
+  if (sandbox !== undefined && real !== undefined) {
+    const compared = await compareStacks(real, sandbox);
+    console.log(`The same requests to both:\n${compared.lines.join("\n")}\n`);
+    failures.push(...compared.failures);
+  }
   for (const stack of stacks) await stack.stop();
 
   for (const failure of failures) console.log(`FAILED ${failure}`);
@@ -64,7 +76,13 @@ async function start(kind: StackKind, peers: Peers, folder: string): Promise<Sta
 }
 
 /** Signs and verifies everything with one stack. */
-async function askAbout(stack: Stack, peers: Peers, library: typeof Library, work: string): Promise<string[]> {
+async function askAbout(
+  stack: Stack,
+  peers: Peers,
+  library: typeof Library,
+  work: string,
+  wanted: (name: string) => boolean,
+): Promise<string[]> {
   const home = (name: string): string => {
     const path = join(work, `home-${name}`);
     mkdirSync(path, { recursive: true });
@@ -95,7 +113,7 @@ async function askAbout(stack: Stack, peers: Peers, library: typeof Library, wor
     verifiers: makeVerifiers(surroundings),
     wrong: { artifact: at("other-artifact.txt"), key: at("other.pub"), root: OTHER_ROOT },
   };
-  const rows = await tryAll(matrix);
+  const rows = await tryAll(matrix, wanted);
   printMatrix(stack.kind === "real" ? "The real services" : "The sandbox", rows);
   const asked = rows.reduce((sum, row) => sum + row.asked, 0);
   console.log(`${rows.filter(({ question }) => question !== undefined).length} bundles, ${asked} answers\n`);
@@ -118,11 +136,23 @@ async function askAbout(stack: Stack, peers: Peers, library: typeof Library, wor
     otherRoot: OTHER_TUF_ROOT,
   });
   console.log(`With the trusted root from the TUF repository:\n${tuf.lines.join("\n")}\n`);
-  return [...failures, ...tuf.failures].map((failure) => `${stack.kind}: ${failure}`);
+  failures.push(...tuf.failures);
+
+  const openssl = await askOpenssl(stack, work);
+  console.log(`Timestamps by OpenSSL:\n${openssl.lines.join("\n")}\n`);
+  failures.push(...openssl.failures);
+
+  if (stack.kind === "sandbox") {
+    const registry = await askRegistry({ stack, bin: peers.bin, home, work });
+    console.log(`With the registry:\n${registry.lines.join("\n")}\n`);
+    failures.push(...registry.failures);
+  }
+  return failures.map((failure) => `${stack.kind}: ${failure}`);
 }
 
-async function tryAll(matrix: Matrix): Promise<readonly Row[]> {
-  const work = [...cases()].flatMap((one) =>
+async function tryAll(matrix: Matrix, wanted: (name: string) => boolean): Promise<readonly Row[]> {
+  const chosen = [...cases()].filter((one) => wanted(nameOf(one)));
+  const work = chosen.flatMap((one) =>
     (["cosign", "cosign-ts"] as const satisfies readonly SignerName[]).map((signer) => ({ one, signer })),
   );
   const rows: Row[] = Array.from({ length: work.length });
@@ -130,7 +160,10 @@ async function tryAll(matrix: Matrix): Promise<readonly Row[]> {
   const worker = async (): Promise<void> => {
     for (let index = next++; index < work.length; index = next++) {
       const item = work[index];
-      if (item !== undefined) rows[index] = await tryCase(item.one, item.signer, matrix);
+      if (item === undefined) continue;
+      const row = await tryCase(item.one, item.signer, matrix);
+      rows[index] = row;
+      for (const failure of row.failures) process.stderr.write(`${matrix.stack.kind}: ${failure}\n`); // known at once
     }
   };
   await Promise.all(Array.from({ length: WORKERS }, worker));

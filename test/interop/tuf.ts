@@ -71,22 +71,11 @@ export async function askWithTuf(questions: TufQuestions): Promise<{ lines: stri
     check("library", `${title}, another TUF root`, untrusted, "refuse", "tuf");
   }
 
+  const folder = home("tuf-client");
   const client = (args: readonly string[]): Promise<Outcome> =>
-    runProgram(join(bin, "tuf-client"), args, { cwd: home("tuf-client"), home: homes.other });
-  const initialized = await client(["init", "-f", stack.tufRoot, "-m", "metadata", "-u", stack.tufUrl]);
-  check("tuf-client", "init", readOutcome(initialized), "accept");
-  const fetched = await client([
-    "get",
-    "-m",
-    "metadata",
-    "-u",
-    stack.tufUrl,
-    "-t",
-    `${stack.tufUrl}/targets`,
-    "-d",
-    "downloads",
-    "trusted_root.json",
-  ]);
-  check("tuf-client", "get trusted_root.json", readOutcome(fetched), "accept");
+    runProgram(join(bin, "tuf-client"), [...args, "--url", stack.tufUrl], { cwd: folder, home: folder });
+  check("tuf-client", "init", readOutcome(await client(["init", "--file", stack.tufRoot])), "accept");
+  const get = ["get", "--turl", `${stack.tufUrl}/targets`, "trusted_root.json"];
+  check("tuf-client", "get trusted_root.json", readOutcome(await client(get)), "accept");
   return { lines, failures };
 }
