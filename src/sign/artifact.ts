@@ -8,7 +8,7 @@ import { DIGEST_LENGTH, formatDigest, type Digest, type HashAlgorithm } from "..
 import type { CryptoProvider } from "../crypto/provider.ts";
 import type { SignatureAlgorithm } from "../crypto/registry.ts";
 import { preAuthEncoding } from "../dsse/pae.ts";
-import { InputError, VerificationError } from "../errors.ts";
+import { FormatError, InputError, VerificationError } from "../errors.ts";
 import { openArtifactFile, readInputFile } from "../files/read-file.ts";
 import type { FilePath } from "../files/verify-file.ts";
 import { buildStatement } from "../intoto/build-statement.ts";
@@ -114,7 +114,12 @@ export async function readEnvelope(
 }
 
 async function readStatement(input: AttestableStatement, crypto: CryptoProvider): Promise<Uint8Array> {
-  if (typeof input === "string") return encodeUtf8(input);
+  if (typeof input === "string") {
+    // Encoding would replace it, and what is signed would not be what was given.
+    if (!input.isWellFormed())
+      throw new FormatError("STATEMENT_MALFORMED", "statement has a lone surrogate, so it is not Unicode text");
+    return encodeUtf8(input);
+  }
   if (input instanceof Uint8Array) return input;
   if ("path" in input) return await readInputFile(input.path, MAX_BUNDLE_BYTES, "statement");
   const subjects = [];

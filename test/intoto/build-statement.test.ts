@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { buildStatement } from "../../src/intoto/build-statement.ts";
 import { parseStatement } from "../../src/intoto/statement.ts";
+import { expectNoOtherError, SAMPLE } from "../support/hostile.ts";
 import { outcomeOf, utf8 } from "../support/logs.ts";
 
 const digestOf = (algorithm: "sha256" | "sha384" | "sha512", text: string) => ({
@@ -74,5 +76,37 @@ describe("buildStatement (in-toto attestation framework, statement)", () => {
   ] as const)("refuses %s", async ([, code, change]) => {
     const parts = { subjects: SUBJECTS, predicateType: TYPE, predicate: "{}", ...change };
     expect(await outcomeOf(Promise.resolve().then(() => buildStatement(parts)))).toBe(code);
+  });
+
+  /** JSON, and JSON with something cut out, repeated or put in where it may hurt. */
+  const texts = fc.oneof(
+    fc.json(),
+    fc
+      .tuple(
+        fc.json(),
+        fc.nat(),
+        fc.nat(3),
+        fc.constantFrom('"', "}", "{", ",", ":", "\\", '},"subject":[', "\ufeff", "\0"),
+      )
+      .map(([json, at, cut, more]) => {
+        const place = at % (json.length + 1);
+        return json.slice(0, place) + more + json.slice(place + cut);
+      }),
+  );
+
+  test("keeps whatever text it takes inside the predicate, and changes nothing else by it", () => {
+    const head = decode(buildStatement({ subjects: SUBJECTS, predicateType: TYPE, predicate: "0" })).slice(0, -2);
+    fc.assert(
+      fc.property(texts, (predicate) => {
+        const statement = expectNoOtherError(() =>
+          decode(buildStatement({ subjects: SUBJECTS, predicateType: TYPE, predicate })),
+        );
+        if (statement === undefined) return;
+        const { predicate: held, ...rest } = JSON.parse(statement) as { predicate: unknown };
+        expect(held).toEqual(JSON.parse(predicate));
+        expect(rest).toEqual(JSON.parse(`${head}null}`.replace(',"predicate":null', "")));
+      }),
+      SAMPLE,
+    );
   });
 });

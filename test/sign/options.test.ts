@@ -230,6 +230,15 @@ describe("a key that Rekor v1 would not verify with", () => {
   });
 });
 
+describe("a statement", () => {
+  test("is signed as it was given, or not at all: what cannot be encoded is not replaced", async () => {
+    const services = makeSigningServices(sandbox);
+    const statement = JSON.stringify({ ...statementAbout(ARTIFACT), note: "?" }).replace('"?"', '"\ud800"');
+    expect(await outcomeOf(attest(statement, services.options()))).toBe("STATEMENT_MALFORMED");
+    expect(services.asked()).toEqual([]);
+  });
+});
+
 describe("a key with a certificate of its own", async () => {
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const signer = createLocalSigner(keys.privateKey);
