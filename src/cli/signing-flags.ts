@@ -55,7 +55,7 @@ export const SIGNING_FLAGS: readonly Flag[] = [
     value: "NAME",
     default: DEFAULT_SIGNING_ALGORITHM,
     choices: SIGNING_ALGORITHMS,
-    description: "the algorithm of the key that is made for a certificate",
+    description: "the algorithm of the key that is made for a certificate; with --key, one that fits it",
   },
   {
     name: "signing-config",

@@ -193,6 +193,7 @@ export class KeyReader {
       fetch,
       signal,
       prehashed,
+      algorithm: this.#flags.string("signing-algorithm"),
       password: () => (this.#password ??= readPassword(this.#context)),
     });
     this.#signer = signer;

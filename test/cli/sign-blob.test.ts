@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { Context } from "../../src/cli/context.ts";
 import type { Json } from "../support/json-edits.ts";
@@ -32,6 +33,22 @@ beforeEach(() => {
 /** `@name` stands for the path of a file in the test's folder. */
 const paths = (words: readonly string[]): readonly string[] =>
   words.map((word) => word.replace(/(^|=)@/, (_, before: string) => `${before}${folder.at("")}/`));
+
+/** Reads lines of standard output, each of which must be as the published schema says. */
+function results(stdout: string): readonly Json[] {
+  const schema = JSON.parse(
+    readFileSync(new URL("../../schema/result.schema.json", import.meta.url), "utf8"),
+  ) as object;
+  const validate = new Ajv2020({ allErrors: true }).compile(schema);
+  return stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => {
+      const result = JSON.parse(line) as Json;
+      expect(validate(result), JSON.stringify(validate.errors)).toBe(true);
+      return result;
+    });
+}
 
 const TOKEN = (): readonly string[] => ["--identity-token", world().token];
 const sign = (words: readonly string[], surroundings: Partial<Context> = {}): Promise<Run> =>
@@ -263,6 +280,13 @@ describe("sign-blob, with a key", () => {
     expect(await verify(["--bundle", "@app.json", ...signer()])).toBe("verified");
   });
 
+  test("--signing-algorithm must be one that the key can sign with", async () => {
+    const args = ["--key", "@cosign.key", "--bundle", "@app.json", "@app", "--signing-algorithm"];
+    expect(outcome(await sign([...args, "ecdsa-sha2-384-nistp384"], withKey))).toBe("USAGE_INVALID");
+    expect([folder.has("app.json"), requestsOf(world().sandbox)]).toEqual([false, []]);
+    expect(outcome(await sign([...args, "ecdsa-sha2-256-nistp256"], withKey))).toBe("status 0");
+  });
+
   test("refuses a certificate of another key", async () => {
     await sign([...TOKEN(), "--yes", "--bundle", "@other.json", "@app"]);
     const material = bundleIn("other.json")["verificationMaterial"] as { certificate: { rawBytes: string } };
@@ -321,12 +345,7 @@ describe("sign-blob, of several files", () => {
     });
     const { status, stdout } = await reading;
     expect(status).toBe(1);
-    expect(
-      stdout
-        .trimEnd()
-        .split("\n")
-        .map((line) => JSON.parse(line) as Json),
-    ).toMatchObject([
+    expect(results(stdout)).toMatchObject([
       { verdict: "signed", artifact: folder.at("app"), bundle: folder.at("app.json") },
       { verdict: "failed", artifact: folder.at("gone"), error: { code: "FILE_NOT_FOUND" } },
       { verdict: "signed", artifact: folder.at("lib") },
@@ -556,7 +575,7 @@ describe("--explain", () => {
 
   test("in JSON too, and for a key", async () => {
     const { stdout } = await sign(["--key", "@cosign.key", "--explain", "-o", "json", "@app"], withKey);
-    const json = JSON.parse(stdout) as Json;
+    const [json] = results(stdout);
     expect(json).toMatchObject({
       verdict: "explained",
       signer: { kind: "public-key" },
@@ -569,6 +588,15 @@ describe("--explain", () => {
       ],
     });
     expect(requestsOf(world().sandbox)).toEqual([]);
+  });
+
+  test("in JSON for an identity, and for a login, as the schema says", async () => {
+    const [withToken, login] = [
+      await sign([...TOKEN(), "--explain", "-o", "json", "@app"]),
+      await sign(["--explain", "-o", "json", "@app"]),
+    ];
+    expect(results(withToken.stdout)[0]).toMatchObject({ signer: { kind: "identity-token", subject: ALICE } });
+    expect(results(login.stdout)[0]).toMatchObject({ signer: { kind: "login", issuer: world().sandbox.urls.oidc } });
   });
 
   test("says that a login will tell, where there is no token", async () => {
@@ -601,7 +629,7 @@ describe("--resume-state", () => {
 describe("outputs", () => {
   test("--output json tells what was signed, and what was proven of it", async () => {
     const { stdout } = await sign([...TOKEN(), "--yes", "-o", "json", "--bundle", "@app.json", "@app"]);
-    expect(JSON.parse(stdout)).toMatchObject({
+    expect(results(stdout)[0]).toMatchObject({
       version: 1,
       verdict: "signed",
       artifact: folder.at("app"),
@@ -610,12 +638,11 @@ describe("outputs", () => {
       evidence: { verdict: "verified", signer: { identity: { subjectAlternativeName: { value: ALICE } } } },
     });
     const refused = await sign([...TOKEN(), "--yes", "-o", "json", "--bundle", "@app.json", "@missing"]);
-    expect(JSON.parse(refused.stdout)).toMatchObject({ verdict: "failed", error: { code: "FILE_NOT_FOUND" } });
+    expect(results(refused.stdout)[0]).toMatchObject({ verdict: "failed", error: { code: "FILE_NOT_FOUND" } });
   });
 
   test("a bundle that cannot be written is not lost: it goes to standard output", async () => {
     const bundle = `${folder.at("sub")}/app.json`;
-    const { mkdirSync } = await import("node:fs");
     mkdirSync(dirname(bundle));
     const written: string[] = [];
     const run = await sign([...TOKEN(), "--yes", "--bundle", bundle, "@app"], {
