@@ -6,6 +6,8 @@
 
 export { attest, sign } from "./sign.ts";
 export { SigningSession } from "./session.ts";
+export { createBundle, type CreateBundleOptions } from "./create-bundle.ts";
+export { upgradeBundle, type UpgradedBundle, type UpgradeOptions } from "./upgrade-bundle.ts";
 export { preflight, type PreflightCheck, type PreflightReport } from "./preflight.ts";
 export {
   disclosureToText,
