@@ -85,6 +85,7 @@ describe("startSandbox", () => {
       STACK_REKOR1_URL: urls.rekor1,
       STACK_TSA_URL: urls.tsa,
       STACK_TUF_URL: urls.tuf,
+      STACK_REGISTRY: urls.registry.replace("http://", ""),
       STACK_TUF_ROOT: paths.tufRoot,
       STACK_TRUSTED_ROOT: paths.trustedRoot,
       STACK_SIGNING_CONFIG: paths.signingConfig,

@@ -50,6 +50,42 @@ describe.for([
     expect([...store.under("part").records("a")].map(text)).toEqual(["other record"]);
   });
 
+  test("removes a file, and tells how long one is", () => {
+    const store = make();
+    store.write("a", bytes("content"));
+    expect(store.size("a")).toBe(7);
+    store.remove("a");
+    store.remove("a");
+    expect(store.size("a")).toBeUndefined();
+    expect(store.read("a")).toBeUndefined();
+  });
+
+  test("has a file that is written piece by piece once it is kept", async () => {
+    const store = make().under("part");
+    const [kept, given] = [store.create(), store.create()];
+    const piece = bytes("abc");
+    kept.write(piece);
+    piece.fill(0);
+    kept.write(bytes("defg"));
+    given.write(bytes("other"));
+    expect(store.size("a")).toBeUndefined();
+    kept.keep("a/b");
+    given.discard();
+    given.discard();
+    expect(text(store.read("a/b"))).toBe("abcdefg");
+    expect(await new Response(store.stream("a/b", 0, 7)).text()).toBe("abcdefg");
+    expect(await new Response(store.stream("a/b", 2, 5)).text()).toBe("cde");
+    expect(await new Response(store.stream("a/b", 3, 3)).text()).toBe("");
+  });
+
+  test("gives a file to its end that is removed meanwhile", async () => {
+    const store = make();
+    store.write("a", bytes("content"));
+    const stream = store.stream("a", 0, 7);
+    store.remove("a");
+    expect(await new Response(stream).text()).toBe("content");
+  });
+
   test.for(["tile/0/x001/234.p/7", "sha256:ab", "../outside", "CON", "Ä b", "~log", "a~log"])(
     "takes %j for a name",
     (name) => {
@@ -63,6 +99,21 @@ describe.for([
 });
 
 describe("createFolderStore", () => {
+  test("leaves nothing of files that were not finished, when it is closed or was killed", () => {
+    const folder = temporaryFolder();
+    const store = open(folder);
+    const file = store.create();
+    file.write(bytes("half"));
+    const partial = join(folder, "~partial");
+    expect(readdirSync(partial)).toHaveLength(1);
+    store.close();
+    expect(readdirSync(partial)).toEqual([]);
+    expect(() => file.keep("a")).toThrow(expect.objectContaining({ code: "WRITE_FAILED" }));
+    writeFileSync(join(partial, "of-one-that-was-killed"), "half");
+    open(folder);
+    expect(existsSync(partial)).toBe(false);
+  });
+
   test("keeps everything for the next one that opens the folder, whole", () => {
     const folder = temporaryFolder();
     const first = createFolderStore(folder);

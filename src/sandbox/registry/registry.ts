@@ -90,13 +90,13 @@ function routeOf(pathname: string): Route {
   if (path === "/v2" || path === "/v2/") return { kind: "base" };
   if (path === "/v2/_catalog") return { kind: "catalog" };
   if (path === "/token") return { kind: "token" };
-  const [, name = ""] = /^\/v2\/(.+)\/(?:tags\/list|blobs\/uploads\/?)$/.exec(path) ?? [];
+  const [, name = ""] = /^\/v2\/(.+)\/(?:tags\/list|blobs\/uploads\/?)$/s.exec(path) ?? [];
   if (name !== "") return { kind: path.endsWith("/tags/list") ? "tags" : "uploads", name };
   const {
     repository = "",
     kind = "",
     last = "",
-  } = /^\/(?:v2|storage)\/(?<repository>.+?)\/(?<kind>manifests|blobs\/uploads|blobs|referrers)\/(?<last>[^/]+)$/.exec(
+  } = /^\/(?:v2|storage)\/(?<repository>.+?)\/(?<kind>manifests|blobs\/uploads|blobs|referrers)\/(?<last>[^/]+)$/s.exec(
     path,
   )?.groups ?? {};
   const at = { name: repository, last };
