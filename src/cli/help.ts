@@ -22,7 +22,7 @@ export function programHelp(
 ): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   return [
-    "Verifies what was signed with Sigstore, and says exactly what was proven or what failed.",
+    "Signs and verifies with Sigstore, and says exactly what was proven or what failed.",
     "",
     "Usage:",
     `  cosign-ts ${group === "" ? "" : `${group} `}COMMAND [flags]`,
@@ -31,7 +31,7 @@ export function programHelp(
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "",
     ...wrap(
-      "Use `cosign-ts COMMAND --help` for the flags of a command. A flag --foo-bar of a command that verifies can also be set as COSIGN_FOO_BAR in the environment.",
+      "Use `cosign-ts COMMAND --help` for the flags of a command. A flag --foo-bar of a command that signs or verifies can also be set as COSIGN_FOO_BAR in the environment.",
       0,
     ),
     "",
