@@ -7,7 +7,7 @@
 import { InputError, ServiceError, SigstoreError, type ServiceErrorCode } from "../errors.ts";
 import { MAX_ERROR_BODY_BYTES, MAX_REDIRECTS } from "../limits.ts";
 import { abortableSleep } from "./pause.ts";
-import { redactSecrets, redactUrl } from "./redact.ts";
+import { redactSecrets, redactUrl, secretsSentBy } from "./redact.ts";
 import { followRedirect, harmlessHeaders, parseHttpUrl, REDIRECTS } from "./redirect.ts";
 import type { HttpRequest, RequestOptions } from "./request.ts";
 import { findServerWords } from "./server-words.ts";
@@ -194,7 +194,10 @@ export class HttpExchange {
     return this.#failure(url, {
       code: refusal !== undefined && status >= 400 && !retryable ? refusal : "HTTP_STATUS_UNEXPECTED",
       problem: (who) => `${who} answered with status ${status}`,
-      words: status < 400 ? undefined : findServerWords(await readErrorBody(response)),
+      words:
+        status < 400
+          ? undefined
+          : findServerWords(await readErrorBody(response), secretsSentBy(this.#headers, this.#request.body)),
       status,
       retryable,
       retryAfterMs,

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { tryDecodeBase64 } from "../encoding/base64.ts";
+import { tryDecodeUtf8 } from "../encoding/utf8.ts";
+
 /** Removes user name, password, query and fragment from a URL, for messages. */
 export function redactUrl(url: string): string {
   const parsed = URL.parse(url);
@@ -52,4 +55,35 @@ function redactAnyUrl(found: string): string {
   if (parsed === null) return `[invalid URL]${end}`;
   const plain = url.replace(/[?#].*$/s, "").replace(/^([^:]+:\/\/)[^/]*@/, "$1");
   return `${plain}${end}`;
+}
+
+/** Fields of a form that hold secrets, by RFC 6749, 7523, 7636, 8628 and 8693. */
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  "assertion",
+  "client_assertion",
+  "client_secret",
+  "code",
+  "code_verifier",
+  "device_code",
+  "password",
+  "refresh_token",
+  "subject_token",
+]);
+/** Too short to be a secret, and too often a part of other words. */
+const MIN_SECRET_LENGTH = 6;
+
+/** Lists the secrets that a request sends: the credentials in its headers, and the fields of a form that hold such. */
+export function secretsSentBy(headers: Headers, body: string | Uint8Array | undefined): readonly string[] {
+  const found: string[] = [];
+  for (const [name, value] of headers) {
+    if (!/authorization|token|secret|api-?key/.test(name)) continue;
+    const [scheme = "", credentials = value] = value.split(" ", 2);
+    found.push(credentials);
+    const pair = /^basic$/i.test(scheme) ? tryDecodeUtf8(tryDecodeBase64(credentials) ?? new Uint8Array(0)) : undefined;
+    if (pair !== undefined) found.push(...pair.split(":"));
+  }
+  if (typeof body === "string" && (headers.get("content-type") ?? "").startsWith("application/x-www-form-urlencoded"))
+    for (const [name, value] of new URLSearchParams(body)) if (SECRET_FIELDS.has(name)) found.push(value);
+  const forms = found.flatMap((secret) => [secret, encodeURIComponent(secret)]);
+  return [...new Set(forms)].filter(({ length }) => length >= MIN_SECRET_LENGTH);
 }

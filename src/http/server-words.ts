@@ -20,18 +20,20 @@ const decoder = new TextDecoder();
  *
  * The words are a stranger's: they are shortened, secrets are masked, and what a terminal must not see is escaped.
  *
+ * @param sent - Secrets that the server was sent, and could repeat in whatever words.
  * @returns `undefined` where there are none.
  */
-export function findServerWords(body: Uint8Array): string | undefined {
+export function findServerWords(body: Uint8Array, sent: readonly string[] = []): string | undefined {
   const text = decoder.decode(body.subarray(0, MAX_ERROR_BODY_BYTES)).trim();
   const words = text.startsWith("{") || text.startsWith("[") ? wordsInJson(text) : /^<|<html/i.test(text) ? "" : text;
-  return quoteServerWords(words);
+  return quoteServerWords(words, sent);
 }
 
 /** Makes a stranger's words fit for a message, in quotation marks. */
-export function quoteServerWords(words: string): string | undefined {
+export function quoteServerWords(words: string, sent: readonly string[] = []): string | undefined {
   // Masked before it is shortened, or the beginning of a secret could stay.
-  const line = sanitize(redactSecrets(words).replaceAll(/\s+/g, " ").trim());
+  const masked = sent.reduce((text, secret) => text.replaceAll(secret, "[secret]"), words);
+  const line = sanitize(redactSecrets(masked).replaceAll(/\s+/g, " ").trim());
   if (line === "") return undefined;
   return `"${line.length > MAX_WORDS ? `${line.slice(0, MAX_WORDS)}…` : line}"`;
 }

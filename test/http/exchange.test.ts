@@ -19,6 +19,17 @@ const reset = (): TypeError =>
   new TypeError("fetch failed", { cause: Object.assign(new Error("reset"), { code: "ECONNRESET" }) });
 
 describe("sendRequest: what it sends and returns", () => {
+  test("repeats no secret that the server repeats, whatever it says around it", async () => {
+    const options = answering(status(401, {}, "no such bearer: job-secret; form said abcdefgh"));
+    const request: HttpRequest = {
+      ...POST,
+      headers: { authorization: "bearer job-secret", "content-type": "application/x-www-form-urlencoded" },
+      body: "code=abcdefgh",
+    };
+    const { message } = await failureOf(sendRequest(URL_, request, options));
+    expect(message).toContain('"no such bearer: [secret]; form said [secret]"');
+  });
+
   test("sends method, headers and body, and returns status, headers, body, address and attempts", async () => {
     const { url } = await serve((request, response) => {
       void bodyOf(request).then((body) =>

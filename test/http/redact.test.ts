@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { redactSecrets } from "../../src/http/redact.ts";
+import { redactSecrets, secretsSentBy } from "../../src/http/redact.ts";
 
 const JWT =
   "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
@@ -52,5 +52,32 @@ describe("redactSecrets", () => {
     const started = performance.now();
     expect(redactSecrets(`${hostile}?x).`) === `${hostile}).`).toBe(true);
     expect(performance.now() - started).toBeLessThan(2000); // by trying an end at each of them: 20 s
+  });
+});
+
+describe("secretsSentBy", () => {
+  const FORM = "application/x-www-form-urlencoded";
+  test.for<[string, Record<string, string>, string | undefined, readonly string[]]>([
+    ["a bearer", { authorization: "bearer job-secret" }, undefined, ["job-secret"]],
+    ["another scheme", { authorization: "Token agent-secret" }, undefined, ["agent-secret"]],
+    // RFC 7617 §2
+    [
+      "user and password",
+      { authorization: "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==" },
+      undefined,
+      ["QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "QWxhZGRpbjpvcGVuIHNlc2FtZQ%3D%3D", "Aladdin", "open sesame", "open%20sesame"],
+    ],
+    ["a token of its own header", { "x-vault-token": "vault-secret" }, undefined, ["vault-secret"]],
+    [
+      "fields of a form",
+      { "content-type": FORM },
+      "grant_type=authorization_code&client_id=sigstore&code=abcdefgh&code_verifier=ijklmnop",
+      ["abcdefgh", "ijklmnop"],
+    ],
+    ["nothing of other text", { "content-type": "text/plain" }, "code=abcdefgh", []],
+    ["nothing too short to be one", { authorization: "bearer abc" }, undefined, []],
+    ["what is no base64 as it is", { authorization: "Basic !not-base64!" }, undefined, ["!not-base64!"]],
+  ])("lists %s", ([, headers, body, expected]) => {
+    expect(secretsSentBy(new Headers(headers), body)).toEqual(expected);
   });
 });
