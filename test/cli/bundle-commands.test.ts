@@ -120,6 +120,19 @@ describe("bundle upgrade", () => {
       "TLOG_ENTRY_MISMATCH",
     ],
     ["another log", (json) => change(json, "logID", "11".repeat(32)), "TLOG_ENTRY_MISMATCH"],
+    [
+      "a checkpoint that nobody signed",
+      (json) => {
+        const note = (json["verification"] as { inclusionProof: { checkpoint: string } }).inclusionProof.checkpoint;
+        // The last character before the padding is not all signature: one further in front is.
+        const forged = note.replace(
+          /(.)(.{8}=*\n)$/,
+          (_, one: string, rest: string) => `${one === "A" ? "B" : "A"}${rest}`,
+        );
+        return change(json, "verification.inclusionProof.checkpoint", forged);
+      },
+      "CHECKPOINT_SIGNATURE_INVALID",
+    ],
     ["no proof", (json) => without(json, "verification.inclusionProof"), "TLOG_INCLUSION_PROOF_MISSING"],
     ["something else", () => ({}), "SERVICE_RESPONSE_INVALID"],
   ])("refuses a log that answers with %s, and leaves the file as it was", async ([, edit, code]) => {
@@ -128,6 +141,22 @@ describe("bundle upgrade", () => {
     const run = await upgrade(bundle, [...TRUST, "--out", out], fakeRekor([KEYLESS], edit).fetch);
     expect(outcome(run)).toBe(code);
     expect(readFileSync(out, "utf8")).toBe("before");
+  });
+
+  test("refuses the proof of another entry, which the log has at that index now", async () => {
+    const bundle = without(older(KEYLESS, "0.1"), `${ENTRY}.inclusionProof`);
+    const own = (realBundle(KEYLESS)["verificationMaterial"] as { tlogEntries: readonly [{ logIndex: string }] })
+      .tlogEntries[0].logIndex;
+    const other = fakeRekor(["a/blob-v1-email-again"], (json) => change(json, "logIndex", Number(own)));
+    const redirected = (url: string, init: RequestInit): Promise<Response> => {
+      const there = (
+        realBundle("a/blob-v1-email-again")["verificationMaterial"] as {
+          tlogEntries: readonly [{ logIndex: string }];
+        }
+      ).tlogEntries[0].logIndex;
+      return other.fetch(url.replace(`logIndex=${own}`, `logIndex=${there}`), init);
+    };
+    expect(outcome(await upgrade(bundle, TRUST, redirected))).toBe("TLOG_ENTRY_MISMATCH");
   });
 
   test("refuses a proof that a log of another root signed, whoever answers", async () => {

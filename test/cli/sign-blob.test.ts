@@ -416,6 +416,7 @@ describe("sign-blob, services by URL as in cosign 2", () => {
   test("does not take what is signed for an answer", async () => {
     const run = await signBare([...urls(), ...TOKEN(), "--bundle", "@app.json", "-"], answer("y\n"));
     expect([outcome(run), requestsOf(world().sandbox)]).toEqual(["CONSENT_MISSING", []]);
+    expect(run.stderr).toContain("standard input is what is signed");
     const key = await signBare(
       [...urls(), "--key", "@cosign.key", "--yes", "--bundle", "@app.json", "-"],
       answer(PASSWORD),
