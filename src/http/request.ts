@@ -19,7 +19,7 @@ export interface RequestOptions {
   readonly timeoutMs: number;
   /** Milliseconds for one attempt, so that one that hangs leaves time for another. Default: no limit but `timeoutMs`. */
   readonly attemptTimeoutMs?: number | undefined;
-  /** The moment, in `performance.now()`, by which several requests together have to end: see {@link withDeadline}. */
+  /** The moment, in `performance.now()`, by which several requests together have to end: see `withDeadline`. */
   readonly endsAt?: number | undefined;
   /** Attempts after the first one, for 429, 5xx and broken connections. Default 2. */
   readonly retries?: number | undefined;
