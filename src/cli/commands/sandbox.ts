@@ -14,7 +14,7 @@ import { Interruption } from "../interruption.ts";
 export const sandbox: Command = {
   name: "sandbox",
   summary:
-    "Run a whole Sigstore on this machine, to try things with: identity provider, Fulcio, CT log, Rekor v1 and v2, timestamp authority, TUF repository. Nothing outside trusts it.",
+    "Run a whole Sigstore on this machine, to try things with: identity provider, Fulcio, CT log, Rekor v1 and v2, timestamp authority, TUF repository, OCI registry. Nothing outside trusts it.",
   operands: "",
   minOperands: 0,
   maxOperands: 0,
