@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseBundle, serializeBundle } from "../../src/bundle/bundle.ts";
 import {
@@ -19,9 +20,11 @@ import type { VerifyPolicy, VerifierOptions } from "../../src/verify/options.ts"
 import type { VerifiedBundle } from "../../src/verify/evidence.ts";
 import { verify } from "../../src/verify/verifier.ts";
 import { parseCertificate } from "../../src/x509/certificate.ts";
+import { damaged, DAMAGES } from "../support/damage.ts";
+import { expectNoOtherError, SAMPLE } from "../support/hostile.ts";
 import { change, without, type Json } from "../support/json-edits.ts";
 import { legacyOf, legacyReal } from "../support/legacy.ts";
-import { sha256 } from "../support/logs.ts";
+import { sha256, utf8 } from "../support/logs.ts";
 import { failedChecks, outcomeOf, refusal } from "../support/outcome.ts";
 import { REAL_ROOTS, realBytes, realCase, realPath, realPolicy } from "../support/real.ts";
 import { timestamp } from "../support/sandbox/authorities.ts";
@@ -57,6 +60,19 @@ async function verifyLegacy(
 }
 
 describe("parseLegacyBundle (cosign, LocalSignedPayload)", () => {
+  test.for([KEYLESS, KEYED, ATTESTED])(
+    "takes or refuses what of %s is damaged, with no other error than ours",
+    (name) => {
+      const bytes = utf8(JSON.stringify(legacyReal(name).bundle));
+      fc.assert(
+        fc.property(DAMAGES, (damages) => {
+          expectNoOtherError(() => serializeBundle(assembleBundle(parseLegacyBundle(damaged(bytes, damages)))));
+        }),
+        SAMPLE,
+      );
+    },
+  );
+
   test.for([KEYLESS, KEYED, ATTESTED])("reads what a Sigstore bundle of %s says", (name) => {
     const sigstore = parseBundle(realBytes(realCase(name).bundle));
     const legacy = assembleBundle(parts(legacyReal(name).bundle));

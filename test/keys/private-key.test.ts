@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodePem } from "../../src/encoding/pem.ts";
 import { SigstoreError } from "../../src/errors.ts";
@@ -8,6 +9,8 @@ import { generateKeyPair } from "../../src/keys/generate.ts";
 import { changePassword, importKeyPair, readPrivateKey, type PrivateKeyOptions } from "../../src/keys/private-key.ts";
 import type { Signer } from "../../src/keys/signer.ts";
 import { MAX_KEY_FILE_BYTES } from "../../src/limits.ts";
+import { damaged, DAMAGES } from "../support/damage.ts";
+import { SAMPLE } from "../support/hostile.ts";
 import { keyFile, keyPath, PASSWORD, passwordSource } from "../support/keys.ts";
 
 const publicPem = ({ publicKey }: Signer): string => encodePem("PUBLIC KEY", publicKey.spki);
@@ -18,6 +21,25 @@ const read = (
 ): Promise<Signer> => readPrivateKey(pem, passwordSource(password), options);
 
 describe("readPrivateKey", () => {
+  test.each(["ec", "ed25519"] as const)(
+    "reads or refuses an %s key that is damaged, with no other error than ours",
+    async (kind) => {
+      const { privateKey } =
+        kind === "ec" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("ed25519");
+      const der = privateKey.export({ format: "der", type: "pkcs8" });
+      await fc.assert(
+        fc.asyncProperty(DAMAGES, async (damages) => {
+          const pem = encodePem("PRIVATE KEY", damaged(der, damages));
+          const outcome = await read(pem, { allowUnencrypted: true })
+            .then((signer) => signer.sign(Uint8Array.of(1)))
+            .catch((error: unknown) => error);
+          if (!(outcome instanceof Uint8Array)) expect(outcome).toBeInstanceOf(SigstoreError);
+        }),
+        { ...SAMPLE, numRuns: 200 },
+      );
+    },
+  );
+
   test.each([
     ["cosign-p256", "ecdsa-sha2-256-nistp256"],
     ["cosign-p384", "ecdsa-sha2-384-nistp384"],

@@ -46,14 +46,15 @@ async function expectBundleOrRefusal(options: Parameters<typeof sign>[1], policy
 
 describe("answers that are damaged", () => {
   /** Damages the answer to one request, and lets all others through. */
-  const damaging =
-    (which: number, damage: (body: Uint8Array) => Uint8Array, status: number): Fetch =>
-    async (url, init) => {
+  const damaging = (which: number, damage: (body: Uint8Array) => Uint8Array, status: number): Fetch => {
+    let asked = 0;
+    return async (url, init) => {
       const answer = await services.fetch(url, init);
-      if (which-- !== 0) return answer;
+      if (asked++ !== which) return answer;
       const body = damage(new Uint8Array(await answer.arrayBuffer())) as Uint8Array<ArrayBuffer>;
       return new Response(body, { status: status === 0 ? answer.status : status, headers: answer.headers });
     };
+  };
 
   test("end in a bundle that verifies or in an error of ours", async () => {
     await fc.assert(

@@ -42,7 +42,7 @@ export const DAMAGES: fc.Arbitrary<readonly Damage[]> = fc.array(
     fc.record({ kind: fc.constant("value"), at: number, value: fc.constantFrom(...HOSTILE) }),
     fc.record({ kind: fc.constant("value"), at: number, value: fc.constantFrom(...HOSTILE) }),
     fc.record({ kind: fc.constantFrom("remove", "copy", "wrap"), at: number, from: number }),
-  ) as fc.Arbitrary<Damage>,
+  ),
   { minLength: 1, maxLength: 3 },
 );
 
