@@ -36,6 +36,7 @@ export class Deadline {
    * @throws as {@link Deadline.remaining}.
    */
   async race<T>(step: string, work: Promise<T>): Promise<T> {
+    work.catch(() => undefined); // where the time is up already, nobody else hears of its failure
     this.remaining(step, Infinity);
     let stop: (() => void) | undefined;
     const ended = new Promise<void>((resolve) => {
