@@ -13,7 +13,7 @@ export async function runCommand(args: readonly string[], surroundings: Partial<
 }
 
 /** The code that the last line of an error ends in; the exit status where there is no error. */
-export function outcomeOfRun({ status, stderr }: Run): string {
+export function outcomeOfRun({ status, stderr }: { readonly status: number | null; readonly stderr: string }): string {
   const line = stderr.trimEnd().split("\n").at(-1) ?? "";
-  return /\[([A-Z_]+)\]$/.exec(line)?.[1] ?? `status ${status}`;
+  return /\[([A-Z_]+)\]$/.exec(line)?.[1] ?? `status ${String(status)}`;
 }

@@ -7,7 +7,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 
 import { getIdentityToken } from "../../../src/oidc/get-identity-token.ts";
 import { startSandbox, type Sandbox } from "../../../src/sandbox/sandbox.ts";
@@ -113,4 +113,11 @@ export function testFolder(): TestFolder {
   const path = mkdtempSync(join(tmpdir(), "cosign-ts-e2e-"));
   onTestFinished(() => rmSync(path, { recursive: true, force: true }));
   return { at: (name) => join(path, name), files: () => readdirSync(path).sort() };
+}
+
+/** A folder that is there as long as the tests of a file. Call it outside of them. */
+export function temporaryFolderOfFile(): string {
+  const path = mkdtempSync(join(tmpdir(), "cosign-ts-e2e-"));
+  afterAll(() => rmSync(path, { recursive: true, force: true }));
+  return path;
 }
