@@ -17,6 +17,7 @@ import { redactUrl } from "../http/redact.ts";
 import type { Statement } from "../intoto/statement.ts";
 import type { Signer } from "../keys/signer.ts";
 import { parseSigningAlgorithm } from "../keys/signing-algorithm.ts";
+import { isLoopback } from "../oidc/discovery.ts";
 import { submitEntryV1 } from "../rekor/client-v1.ts";
 import { submitEntryV2 } from "../rekor/client-v2.ts";
 import { requestTimestamp } from "../timestamp/client.ts";
@@ -115,7 +116,8 @@ export class SigningSession {
     const { trust, notices, reload } = await loadTrustFor(options, services.selected, loading);
     const answers = await Answers.create(trust, settings.crypto, reload);
     settings.observe({ kind: "services-selected", services: services.selected });
-    return new SigningSession(options, settings, services, answers, [...services.notices, ...notices]);
+    const told = [...services.notices, ...notices, ...noticesOfTransport(services.selected)];
+    return new SigningSession(options, settings, services, answers, told);
   }
 
   /** The services that the next signature will use. */
@@ -662,6 +664,13 @@ function areSame(one: SelectedServices, other: SelectedServices): boolean {
   const text = ({ fulcio, rekor, timestampAuthorities }: SelectedServices): string =>
     JSON.stringify([fulcio, rekor.map(({ url, majorApiVersion }) => [url, majorApiVersion]), timestampAuthorities]);
   return text(one) === text(other);
+}
+
+/** Within a cluster that may be as it should be, so that it is told and not refused. */
+function noticesOfTransport({ fulcio }: SelectedServices): readonly string[] {
+  const url = fulcio === undefined ? null : URL.parse(fulcio);
+  if (url?.protocol !== "http:" || isLoopback(url)) return [];
+  return [`the identity token goes to ${redactUrl(url.href)} unencrypted: whoever can read it there can sign with it`];
 }
 
 /** Says why a signature can no longer become a bundle that verifies: its certificate has ended, and a time within it is missing. */

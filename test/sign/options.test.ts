@@ -230,6 +230,19 @@ describe("a key that Rekor v1 would not verify with", () => {
   });
 });
 
+describe("the address of Fulcio", () => {
+  test.for([
+    ["http://fulcio.test", 1],
+    ["https://fulcio.test", 0],
+    ["http://127.0.0.1:5555", 0],
+    ["http://127.0.0.1.fulcio.test", 1],
+  ] as const)("%s: %s notices that the token is not encrypted", async ([fulcioUrl, count]) => {
+    const choice = { kind: "urls", fulcioUrl, timestampUrls: [TSA] } as const;
+    using session = await SigningSession.open(makeSigningServices(sandbox).options({ services: choice }));
+    expect(session.notices.filter((text) => text.includes("unencrypted"))).toHaveLength(count);
+  });
+});
+
 describe("a statement", () => {
   test("is signed as it was given, or not at all: what cannot be encoded is not replaced", async () => {
     const services = makeSigningServices(sandbox);
