@@ -50,6 +50,19 @@ export const SIGNING_FLAGS: readonly Flag[] = [
     description: "the identity token, or a file that holds it; otherwise that of the surroundings, or a login",
   },
   {
+    name: "require-identity",
+    kind: "string",
+    value: "NAME",
+    description:
+      "the name that the certificate must have, where the instance does not take it from the token as it stands",
+  },
+  {
+    name: "require-issuer",
+    kind: "string",
+    value: "URL",
+    description: "the issuer that the certificate must have, with --require-identity",
+  },
+  {
     name: "signing-algorithm",
     kind: "string",
     value: "NAME",

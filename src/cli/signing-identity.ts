@@ -7,12 +7,10 @@
 import { tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { readInputFile } from "../files/read-file.ts";
 import { MAX_KEY_FILE_BYTES } from "../limits.ts";
-import { expectCertificate } from "../oidc/expected-certificate.ts";
 import { getIdentityToken, type IdentityTokenOptions } from "../oidc/get-identity-token.ts";
-import type { IdentityToken } from "../oidc/identity-token.ts";
 import type { Interaction } from "../oidc/login.ts";
 import type { IdentityTokenRequest } from "../sign/options.ts";
-import type { ExpectedIdentity, StringPattern } from "../verify/identity.ts";
+import type { ExpectedIdentity } from "../verify/identity.ts";
 import { notice, trace, type Context } from "./context.ts";
 import { usage, type Flags } from "./flags.ts";
 import { readLine } from "./input-lines.ts";
@@ -22,11 +20,6 @@ export interface TokenSource {
   readonly obtain: (request: IdentityTokenRequest) => Promise<string>;
   /** Whether a person logged in for the last token. */
   readonly isLogin: () => boolean;
-  /**
-   * Whom a certificate for the last token must name, where nothing is known of how its issuer's claims are mapped: a private instance
-   * says that itself. Then it is the issuer that is compared, and the name is told.
-   */
-  readonly identity: () => ExpectedIdentity | undefined;
   readonly options: IdentityTokenOptions;
 }
 
@@ -59,18 +52,12 @@ export async function readTokenSource(
     signal: context.signal,
   };
   let login = false;
-  let last: IdentityToken | undefined;
   return {
     options,
     isLogin: () => login,
-    identity: () =>
-      last === undefined || expectCertificate(last) !== undefined
-        ? undefined
-        : { subjectAlternativeName: ANY_NAME, issuer: last.issuer },
     async obtain({ audience, signal }) {
       const { token, provider } = await getIdentityToken({ ...options, audience, signal: signal ?? context.signal });
       login = ["normal", "device"].includes(provider);
-      last = token;
       trace(
         context,
         `identity token: from ${provider}, issued by ${token.issuer}, valid until ${token.expiresAt.toISOString()}`,
@@ -80,12 +67,19 @@ export async function readTokenSource(
   };
 }
 
-const ANY_NAME: StringPattern = {
-  kind: "pattern",
-  description: "any name",
-  anchored: false,
-  test: () => true,
-};
+/**
+ * Reads whom the certificate must name, for instances that map tokens in a way of their own.
+ *
+ * @returns `undefined` where it follows from the token.
+ * @throws InputError `USAGE_INVALID`.
+ */
+export function readCertificateIdentity(flags: Flags): ExpectedIdentity | undefined {
+  const subjectAlternativeName = flags.string("require-identity");
+  const issuer = flags.string("require-issuer");
+  if (subjectAlternativeName === undefined && issuer === undefined) return undefined;
+  if (subjectAlternativeName !== undefined && issuer !== undefined) return { subjectAlternativeName, issuer };
+  throw usage("--require-identity and --require-issuer belong together", { remedy: "give both, or none" });
+}
 
 async function readSecret(path: string): Promise<string> {
   const text = tryDecodeUtf8(await readInputFile(path, MAX_KEY_FILE_BYTES, "OIDC client secret"));

@@ -23,7 +23,7 @@ import { usage, type Flags } from "./flags.ts";
 import { readPassword } from "./password.ts";
 import { confirmContinue } from "./prompt.ts";
 import { PUBLIC_GOOD } from "./signing-flags.ts";
-import { readTokenSource, type TokenSource } from "./signing-identity.ts";
+import { readCertificateIdentity, readTokenSource, type TokenSource } from "./signing-identity.ts";
 import { planOutputs, writeSignature, type OutputNames, type OutputPlan } from "./signing-outputs.ts";
 import { checkServiceFlags, chooseServices, usesSigningConfig, type ChosenServices } from "./signing-services.ts";
 
@@ -85,7 +85,7 @@ export async function runSigning(request: SigningRequest, flags: Flags, context:
     signal: context.signal,
     environment: context.environment,
     consent: askOnce(tokens, chosen, stdinIsTaken, flags, context),
-    observer: (event) => tell(event, tokens, context),
+    observer: (event) => tell(event, context),
   });
   try {
     for (const text of session.notices) warn(context, text);
@@ -120,6 +120,10 @@ function checkSignerFlags(flags: Flags, stdinIsTaken: boolean, context: Context)
   if (flags.has("certificate-chain") && !flags.has("certificate"))
     throw usage("no leaf certificate found or provided while specifying chain", {
       remedy: "give the certificate with --certificate",
+    });
+  if (readCertificateIdentity(flags) !== undefined && flags.has("key") && !flags.boolean("issue-certificate"))
+    throw usage("--require-identity has no meaning with --key: no certificate is asked for", {
+      remedy: "leave one of both out",
     });
   for (const name of ["certificate", "issue-certificate"]) {
     const given = name === "certificate" ? flags.has(name) : flags.boolean(name);
@@ -224,10 +228,7 @@ async function readSigner(keyless: boolean, tokens: TokenSource, key: KeyReader,
   return {
     kind: "keyless",
     identityToken: tokens.obtain,
-    // Read when a certificate has come, which is after the token.
-    get identity() {
-      return tokens.identity();
-    },
+    identity: readCertificateIdentity(flags),
     signingAlgorithm: flags.string("signing-algorithm"),
     ...(flags.has("key") && { signer: await key.load(false), signingAlgorithm: undefined }),
   };
@@ -274,7 +275,7 @@ function isPublicGood(log: string): boolean {
   return log.includes(new URL(PUBLIC_GOOD.fulcio).host) || log.includes(new URL(PUBLIC_GOOD.rekor).host);
 }
 
-function tell(event: SigningEvent, tokens: TokenSource, context: Context): void {
+function tell(event: SigningEvent, context: Context): void {
   switch (event.kind) {
     case "services-selected": {
       const { fulcio, rekor, timestampAuthorities } = event.services;
@@ -298,7 +299,6 @@ function tell(event: SigningEvent, tokens: TokenSource, context: Context): void 
       warn(context, `the clock is ${event.milliseconds} ms behind that of the certificate authority`);
       return;
     case "certificate-verified":
-      if (tokens.identity() !== undefined) notice(context, `The certificate names ${event.subject}`);
       trace(context, `certificate: for ${event.subject}, valid until ${event.notAfter.toISOString()}`);
       return;
     case "artifact-read":

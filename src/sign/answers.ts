@@ -328,6 +328,9 @@ function verifyHolder(certificate: Certificate, holder: CertificateExpectation):
   if (holder.kind === "token") verifyIsOfToken(claims, holder.token);
 }
 
+const REQUIRE_IDENTITY =
+  "if this instance maps its tokens otherwise, name whom the certificate must have: --require-identity, or signer.identity";
+
 /** Fulcio certifies exactly one name, so one that is not the token's is somebody else's. */
 function verifyIsOfToken({ names, extensions }: IdentityClaims, token: IdentityToken): void {
   const expected = expectCertificate(token);
@@ -342,7 +345,7 @@ function verifyIsOfToken({ names, extensions }: IdentityClaims, token: IdentityT
     throw new PolicyError("IDENTITY_MISMATCH", "it names somebody else than the identity token", {
       expected: possible[0],
       found: names.map(({ value }) => value).join(", ") || "no name",
-      remedy: "if this instance maps its tokens otherwise, name the identity that the certificate must have",
+      remedy: REQUIRE_IDENTITY,
     });
   }
   const issuers = [...(expected?.extensions.issuer === undefined ? [] : [expected.extensions.issuer]), token.issuer];
@@ -350,7 +353,7 @@ function verifyIsOfToken({ names, extensions }: IdentityClaims, token: IdentityT
   throw new PolicyError("ISSUER_MISMATCH", "it names another issuer than the identity token", {
     expected: issuers[0],
     found: extensions.issuer ?? "no issuer extension",
-    remedy: "if this instance maps its tokens otherwise, name the identity that the certificate must have",
+    remedy: REQUIRE_IDENTITY,
   });
 }
 

@@ -86,6 +86,24 @@ describe("sign-blob, with an identity", () => {
     expect(await verify(["--bundle", "@app.json", ...signer()], "@lib")).toBe("ARTIFACT_DIGEST_MISMATCH");
   });
 
+  test.for<readonly [string, readonly [name: string, issuer?: string], string]>([
+    ["takes the certificate that it names", [ALICE], "status 0"],
+    ["refuses a certificate with another name", ["bob@example.com"], "IDENTITY_MISMATCH"],
+    ["refuses a certificate with another issuer", [ALICE, "https://issuer.example"], "ISSUER_MISMATCH"],
+  ])("--require-identity %s", async ([, [name, issuer], expected]) => {
+    const required = ["--require-identity", name, "--require-issuer", issuer ?? world().sandbox.urls.oidc];
+    const run = await sign([...TOKEN(), "--yes", "--bundle", "@app.json", ...required, "@app"]);
+    expect(outcome(run)).toBe(expected);
+    expect(folder.has("app.json")).toBe(expected === "status 0");
+  });
+
+  test.for([
+    ["--require-identity", ALICE],
+    ["--require-issuer", "https://issuer.example"],
+  ])("%s is nothing without the other", async (alone) => {
+    expect(outcome(await sign([...TOKEN(), "--yes", "--bundle", "@app.json", ...alone, "@app"]))).toBe("USAGE_INVALID");
+  });
+
   test("tells what becomes public before it does, unless --yes is given", async () => {
     const { stderr } = await sign([...TOKEN(), "--bundle", "@app.json", "@app"]);
     const told = stderr.indexOf("This becomes public:");
