@@ -18,7 +18,7 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
@@ -216,12 +216,13 @@ async function startSandbox({ text, line }: Block, terminal: Terminal): Promise<
   const { folder } = terminal;
   const log = join(folder, `line-${line}.log`);
   const fd = openSync(log, "w");
-  const command = text.replace(/ --port 4400\b/, "");
-  const child = spawn("sh", ["-eu", "-c", command], {
+  const command = text.replace(/ --port 4400\b/, "").trim();
+  // It ends with its standard input, and so with these tests, however they end.
+  const untilEnd = `${command} & sandbox=$!; cat; kill "$sandbox"; wait "$sandbox"`;
+  const child = spawn("sh", ["-eu", "-c", untilEnd], {
     cwd: folder,
     env: environmentOf(terminal),
-    stdio: ["ignore", fd, fd],
-    detached: true, // a group of its own, to be ended as a whole
+    stdio: ["pipe", fd, fd],
   });
   closeSync(fd);
   const printed = await untilReady(child, log);
@@ -233,10 +234,9 @@ async function startSandbox({ text, line }: Block, terminal: Terminal): Promise<
     printed,
     rename: (said) => hosts.reduce((so, host, index) => so.replaceAll(host, `127.0.0.1:${4400 + index}`), said),
     async end() {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error("the sandbox ended before its page");
       const ended = once(child, "exit");
-      process.kill(-(child.pid ?? 0), "SIGINT");
-      await ended;
+      child.stdin?.end();
+      expect(await ended, "how the sandbox ended").toEqual([128 + constants.signals.SIGTERM, null]);
       rmSync(log);
     },
   };
