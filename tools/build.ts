@@ -58,7 +58,13 @@ const common = {
   preserveEntrySignatures: "allow-extension",
   logLevel: "warn",
 } satisfies BuildOptions;
-const output = { format: "esm", sourcemap: true, comments: { jsdoc: false } } satisfies BuildOptions["output"];
+// Maps lead to lines of the source, which is not repeated in them: it would be most of the package.
+const output = {
+  format: "esm",
+  sourcemap: true,
+  sourcemapExcludeSources: true,
+  comments: { jsdoc: false },
+} satisfies BuildOptions["output"];
 
 emitDeclarations();
 await build({

@@ -13,6 +13,7 @@ import type { LoadTrustOptions } from "../tuf/load-trust.ts";
 import { trace, warn, type Context } from "./context.ts";
 import { usage, type Flags } from "./flags.ts";
 import { naming } from "./named-input.ts";
+import { readCertificateFile } from "./signed-material.ts";
 import { ignoresLog, ignoresSct, requiresTimestamp } from "./verifier-options.ts";
 
 /** Is a trusted root, and where it came from. */
@@ -47,7 +48,6 @@ async function withOwnAuthorities(root: TrustedRoot, flags: Flags, context: Cont
   const tsaChain = flags.string("timestamp-certificate-chain");
   if (chain === undefined && roots === undefined && tsaChain === undefined) return root;
   const { readAuthority } = await import("./service-spec.ts");
-  const { readCertificateFile } = await import("./signed-material.ts");
   const authorities = [
     ...(chain === undefined ? [] : [await readAuthority("fulcio", { url: chain, "certificate-chain": chain })]),
     ...(roots === undefined ? [] : await readCertificateFile(roots, "CA roots", context)).map((certificate) => ({

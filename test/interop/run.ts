@@ -92,7 +92,6 @@ async function askAbout(
   const at = (name: string): string => join(work, name);
   writeFileSync(at("artifact.txt"), "an artifact\n");
   writeFileSync(at("other-artifact.txt"), "another artifact\n");
-  writeFileSync(at("predicate.json"), "{}");
   const { mediaType } = JSON.parse(readFileSync(stack.signingConfig, "utf8")) as { mediaType: string };
   writeFileSync(at("no-services.json"), JSON.stringify({ mediaType }));
   await makeKeys(work, (args) =>

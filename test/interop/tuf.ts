@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type * as Library from "../../src/index.ts";
 import { verifyArguments, type Question } from "./cosign-arguments.ts";
@@ -74,7 +74,8 @@ export async function askWithTuf(questions: TufQuestions): Promise<{ lines: stri
   const folder = home("tuf-client");
   const client = (args: readonly string[]): Promise<Outcome> =>
     runProgram(join(bin, "tuf-client"), [...args, "--url", stack.tufUrl], { cwd: folder, home: folder });
-  check("tuf-client", "init", readOutcome(await client(["init", "--file", stack.tufRoot])), "accept");
+  copyFileSync(stack.tufRoot, join(folder, "root.json")); // it looks for it in a folder below the one it runs in, too
+  check("tuf-client", "init", readOutcome(await client(["init", "--file", "root.json"])), "accept");
   const get = ["get", "--turl", `${stack.tufUrl}/targets`, "trusted_root.json"];
   check("tuf-client", "get trusted_root.json", readOutcome(await client(get)), "accept");
   return { lines, failures };
