@@ -88,6 +88,10 @@ export function hasCursor({ stderr, environment }: Context): boolean {
 const REASONS: Readonly<Record<string, { readonly reason: string; readonly remedy: string }>> = {
   ENOENT: { reason: "its folder does not exist", remedy: "make the folder, or name a file in another" },
   ENOTDIR: { reason: "a part of the path is no folder", remedy: "name a file in a folder" },
+  EEXIST: {
+    reason: "it exists by now, and nobody agreed to overwrite it",
+    remedy: "run again, and say whether it may be overwritten, or name another file",
+  },
   EISDIR: { reason: "it is a directory", remedy: "name a file in it" },
   EACCES: { reason: "permission denied", remedy: "name a file that you may write" },
   EPERM: { reason: "permission denied", remedy: "name a file that you may write" },

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { chmodSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, closeSync, lstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 
-import { SigstoreError } from "../errors.ts";
+import { SigstoreError, StorageError } from "../errors.ts";
 import type { KeyPair } from "../keys/private-key.ts";
 import { notice, warn, writeFailed, type Context } from "./context.ts";
 import { openOutputFile } from "./output-file.ts";
@@ -36,38 +36,87 @@ export function checkKeyFiles(prefix: string): void {
 /**
  * Writes a key pair to `PREFIX.key`, which its owner alone can read, and `PREFIX.pub`.
  *
+ * A file is overwritten where somebody agreed to it, and only if it is still the one that was there when they were asked. Two that
+ * write the same pair at the same time take turns, so that both files are of one pair.
+ *
  * @param overwrite - Whether nobody is to be asked about files that exist.
  * @throws InputError `CONSENT_MISSING`, StorageError `WRITE_FAILED`; then neither file is new.
  */
 export async function writeKeyFiles(
   prefix: string,
-  { privateKeyPem, publicKeyPem }: KeyPair,
+  pair: KeyPair,
   overwrite: boolean,
   context: Context,
 ): Promise<void> {
-  const privatePath = `${prefix}.key`;
-  const publicPath = `${prefix}.pub`;
-  const existing = [privatePath, publicPath].filter((path) => statSync(path, { throwIfNoEntry: false }) !== undefined);
+  const paths = [`${prefix}.key`, `${prefix}.pub`] as const;
+  const before = paths.map(stampOf);
+  const existing = paths.filter((_, index) => before[index] !== undefined);
   for (const path of existing) warn(context, `File ${path} already exists. Overwrite?`);
   if (existing.length > 0 && !overwrite) {
     await confirmContinue(context, "answer y, or name other files with --output-key-prefix");
   }
   context.signal.throwIfAborted();
-  if (existing.includes(privatePath)) keepPrivate(privatePath); // a file that exists keeps its permissions
-
-  const privateFile = openOutputFile(privatePath, PRIVATE_MODE);
+  const release = lock(prefix);
   try {
-    const publicFile = openOutputFile(publicPath, PUBLIC_MODE);
+    for (const [index, path] of paths.entries()) {
+      if (!overwrite && stampOf(path) !== before[index])
+        throw writeFailed(JSON.stringify(path), Object.assign(new Error(), { code: "EEXIST" }));
+    }
+    replacePair(paths, pair, overwrite);
+  } finally {
+    release();
+  }
+  notice(context, `Private key written to ${paths[0]}`);
+  notice(context, `Public key written to ${paths[1]}`);
+}
+
+/** Tells one file from another that took its place. */
+function stampOf(path: string): string | undefined {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  return found === undefined ? undefined : [found.dev, found.ino, found.size, found.mtimeMs].join(" ");
+}
+
+/** @returns what lets the next one write. */
+function lock(prefix: string): () => void {
+  const path = `${prefix}.key.lock`;
+  try {
+    closeSync(openSync(path, "wx", PRIVATE_MODE));
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    if (code !== "EEXIST") return () => undefined; // nothing can be made here: files that exist are written to, as when they are mounted
+    throw new StorageError(
+      "WRITE_FAILED",
+      `could not write ${JSON.stringify(`${prefix}.key`)}: another run is writing it`,
+      {
+        expected: `no file ${path}`,
+        remedy: `run again; if the file ${path} stays, the run that made it was killed, and it can be removed`,
+        cause,
+      },
+    );
+  }
+  return () => rmSync(path, { force: true });
+}
+
+function replacePair(
+  [privatePath, publicPath]: readonly [string, string],
+  { privateKeyPem, publicKeyPem }: KeyPair,
+  overwrite: boolean,
+): void {
+  const isNew = (path: string): boolean => !overwrite && stampOf(path) === undefined;
+  keepPrivate(privatePath); // a file that exists keeps its permissions
+  const privateFile = openOutputFile(privatePath, PRIVATE_MODE, isNew(privatePath));
+  try {
+    const publicFile = openOutputFile(publicPath, PUBLIC_MODE, isNew(publicPath));
     try {
       privateFile.write(privateKeyPem);
       publicFile.write(publicKeyPem);
       // The private key is what cannot be had again, so it is replaced last, when all else has worked.
-      const before = existing.includes(publicPath) ? readFileSync(publicPath) : undefined;
+      const publicBefore = statSync(publicPath, { throwIfNoEntry: false }) && readFileSync(publicPath);
       publicFile.commit();
       try {
         privateFile.commit();
       } catch (error) {
-        putBack(publicPath, before);
+        putBack(publicPath, publicBefore);
         throw error;
       }
     } finally {
@@ -76,13 +125,12 @@ export async function writeKeyFiles(
   } finally {
     privateFile.discard();
   }
-  notice(context, `Private key written to ${privatePath}`);
-  notice(context, `Public key written to ${publicPath}`);
 }
 
 function keepPrivate(path: string): void {
   try {
-    if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, PRIVATE_MODE);
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found !== undefined && (found.mode & 0o077) !== 0) chmodSync(path, PRIVATE_MODE);
   } catch (cause) {
     throw writeFailed(JSON.stringify(path), cause);
   }

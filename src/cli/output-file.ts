@@ -11,6 +11,8 @@ import {
   constants,
   copyFileSync,
   fchmodSync,
+  linkSync,
+  lstatSync,
   openSync,
   realpathSync,
   renameSync,
@@ -41,10 +43,12 @@ export interface OutputFile extends Sink {
  * Opens a file for writing. The folder is tried at once, so that a wrong path is told before any work is done.
  *
  * @param mode - Permissions of a file that is new; one that exists keeps its own.
+ * @param isNew - Whether nothing may be there, now and when it is committed: whatever comes into being meanwhile is left as it is.
  * @throws {@link StorageError} `WRITE_FAILED`, here and at each write.
  */
-export function openOutputFile(path: string, mode: number): OutputFile {
+export function openOutputFile(path: string, mode: number, isNew = false): OutputFile {
   return guard(path, () => {
+    if (isNew) return replace(path, realDirectory(path), mode, true);
     const existing = tryStat(path);
     if (existing?.isDirectory() === true) throw Object.assign(new Error("it is a directory"), { code: "EISDIR" });
     // A device, a pipe or a socket is written to, not replaced.
@@ -76,8 +80,9 @@ export function writeOutput(text: string, path: string | undefined, { stdout }: 
   file.commit();
 }
 
-/** Writes beside the file, and renames over it in the end. */
-function replace(path: string, target: string, mode: number): OutputFile {
+/** Writes beside the file, and renames over it in the end; where it is to be new, not over it. */
+function replace(path: string, target: string, mode: number, isNew = false): OutputFile {
+  if (isNew && lstatSync(target, { throwIfNoEntry: false }) !== undefined) throw Object.assign(new Error(), EEXIST);
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.tmp`);
   const fd = openSync(temporary, "wx", mode & 0o777);
   let isEmpty = true;
@@ -103,13 +108,16 @@ function replace(path: string, target: string, mode: number): OutputFile {
       guard(
         path,
         () => {
-          if (tryStat(target) !== undefined) fchmodSync(fd, mode & 0o777); // as it was, whatever the mask says
-          try {
-            renameSync(temporary, target);
-          } catch (error) {
-            if (codeOf(error) !== "EBUSY") throw error; // a file that is mounted cannot be replaced
-            copyFileSync(temporary, target);
-            rmSync(temporary);
+          if (isNew) create(temporary, target);
+          else {
+            if (tryStat(target) !== undefined) fchmodSync(fd, mode & 0o777); // as it was, whatever the mask says
+            try {
+              renameSync(temporary, target);
+            } catch (error) {
+              if (codeOf(error) !== "EBUSY") throw error; // a file that is mounted cannot be replaced
+              copyFileSync(temporary, target);
+              rmSync(temporary);
+            }
           }
           settled = true;
           closeSync(fd);
@@ -119,6 +127,19 @@ function replace(path: string, target: string, mode: number): OutputFile {
     },
     discard,
   };
+}
+
+const EEXIST = { code: "EEXIST" } as const;
+
+/** Unlike a rename, a link takes the place of nothing. */
+function create(temporary: string, target: string): void {
+  try {
+    linkSync(temporary, target);
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") throw error;
+    copyFileSync(temporary, target, constants.COPYFILE_EXCL); // not every file system has links
+  }
+  rmSync(temporary);
 }
 
 function writeThrough(path: string): OutputFile {
