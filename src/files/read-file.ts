@@ -13,7 +13,7 @@ import { formatBytes } from "./format-bytes.ts";
 
 // Not imported: that would load every lazy part of the module, streams first. See `cli/process.ts`.
 const {
-  promises: { open, stat },
+  promises: { lstat, open, stat },
 } = process.getBuiltinModule("node:fs");
 
 const CHUNK_BYTES = 512 * 1024;
@@ -136,6 +136,14 @@ export async function exists(path: string): Promise<boolean> {
   } catch (cause) {
     return codeOf(cause) !== "ENOENT" && codeOf(cause) !== "ENOTDIR";
   }
+}
+
+/** Finds out whose a path is, without following a link; `undefined` where there is nothing, or nobody can tell. */
+export async function ownerOf(path: string): Promise<number | undefined> {
+  return await lstat(path).then(
+    ({ uid }) => uid,
+    () => undefined,
+  );
 }
 
 function unreadable(path: string, what: string, cause: unknown): InputError {

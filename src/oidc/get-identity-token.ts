@@ -5,7 +5,7 @@
  */
 
 import { FormatError, InputError, ServiceError, SigstoreError, type ErrorDetails } from "../errors.ts";
-import { exists, readInputFile } from "../files/read-file.ts";
+import { exists, ownerOf, readInputFile } from "../files/read-file.ts";
 import { fetchFor, offlineFetch } from "../http/fetch.ts";
 import type { Fetch } from "../http/request.ts";
 import { MAX_IDENTITY_TOKEN_BYTES } from "../limits.ts";
@@ -131,6 +131,7 @@ export function createContext(options: IdentityTokenOptions): ProviderContext {
     directFetch: options.directFetch ?? (isProxied && fetch !== offlineFetch ? fetchFor({}) : fetch),
     files: options.files ?? {
       exists,
+      owner: ownerOf,
       read: (path) => readInputFile(path, MAX_IDENTITY_TOKEN_BYTES, "file of the identity token"),
     },
   };

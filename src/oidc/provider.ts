@@ -12,6 +12,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Is the part of the file system that providers touch. */
 export interface TokenFiles {
   exists(path: string): Promise<boolean>;
+  /** Finds the user id of who owns a path, a link's own; `undefined` where that is not known. */
+  owner(path: string): Promise<number | undefined>;
   /** Reads a small file whole. @throws InputError `FILE_NOT_FOUND` and others. */
   read(path: string): Promise<Uint8Array>;
 }

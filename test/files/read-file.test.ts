@@ -2,9 +2,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
+  lchownSync,
   mkdtempSync,
   openSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -14,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { formatBytes } from "../../src/files/format-bytes.ts";
-import { exists, openArtifactFile, readInputFile } from "../../src/files/read-file.ts";
+import { exists, openArtifactFile, readInputFile, ownerOf } from "../../src/files/read-file.ts";
 import { MAX_BUFFERED_ARTIFACT_BYTES } from "../../src/limits.ts";
 import { canRunAsOrdinaryUser, makeOpenFolder, runAsOrdinaryUser } from "../support/ordinary-user.ts";
 
@@ -263,6 +265,18 @@ describe("exists", () => {
     await expect(Promise.all(names.map((name) => exists(path(name))))).resolves.toEqual(names.map(() => true));
     await expect(exists(path("absent"))).resolves.toBe(false);
     await expect(exists(path("file/below"))).resolves.toBe(false);
+  });
+});
+
+describe.skipIf(process.getuid === undefined)("ownerOf", () => {
+  test("tells the owner of a link, not of what it leads to", async () => {
+    writeFileSync(path("mine"), "");
+    symlinkSync("/", path("link"));
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) lchownSync(path("link"), 4242, 4242);
+    await expect(ownerOf(path("mine"))).resolves.toBe(process.getuid?.());
+    await expect(ownerOf(path("link"))).resolves.toBe(isRoot ? 4242 : process.getuid?.());
+    await expect(ownerOf(path("absent"))).resolves.toBeUndefined();
   });
 });
 

@@ -21,6 +21,7 @@ export function surroundings(
   environment: Readonly<Record<string, string>> = {},
   answer: Answering = ({ url }) => Promise.reject(new Error(`nothing answers at ${url}`)),
   files: Readonly<Record<string, string>> = {},
+  owners: Readonly<Record<string, number>> = {},
 ): IdentityTokenOptions & { readonly asked: readonly Asked[]; readonly environment: Readonly<Record<string, string>> } {
   const asked: Asked[] = [];
   const fetch: Fetch = async (url, init) => {
@@ -40,6 +41,7 @@ export function surroundings(
     directFetch: fetch,
     files: {
       exists: (path) => Promise.resolve(Object.hasOwn(files, path)),
+      owner: (path) => Promise.resolve(owners[path]),
       read: (path) => Promise.resolve(Buffer.from(files[path] ?? "")),
     },
     now: () => NOW,

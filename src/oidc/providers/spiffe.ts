@@ -1,14 +1,20 @@
 import { InputError, ServiceError } from "../../errors.ts";
-import { absent, available, variable, type Environment, type IdentityProvider } from "../provider.ts";
+import { absent, available, variable, type Environment, type IdentityProvider, type TokenFiles } from "../provider.ts";
 import { callUnary } from "./grpc-unary.ts";
 import { encodeTextField, readFields } from "./protobuf.ts";
 
 const SOCKET_NAME = "SPIFFE_ENDPOINT_SOCKET";
 const DEFAULT_SOCKET = "/tmp/spire-agent/public/api.sock";
+/** In a folder where everybody may put things: who owns one of these decides whose token it is. */
+const DEFAULT_PLACES = ["/tmp/spire-agent", "/tmp/spire-agent/public", DEFAULT_SOCKET];
+const ROOT = 0;
 const SERVICE = "SPIFFE Workload API";
 
 /**
  * Asks the SPIFFE Workload API, over the socket of a node's agent, for a JWT-SVID.
+ *
+ * The socket that `SPIFFE_ENDPOINT_SOCKET` names is taken as it is. The one that SPIRE makes by default is in `/tmp`, where anybody could have
+ * made it, so it is taken of root and of this user alone.
  *
  * Where a workload has several identities, the first one is its default and is taken.
  *
@@ -27,7 +33,15 @@ export const spiffe: IdentityProvider = {
         remedy: `set ${SOCKET_NAME} to the path of the agent's socket: unix:///path/to/api.sock`,
       };
     }
-    if (await files.exists(path)) return available(`the socket ${path} exists`);
+    if (await files.exists(path)) {
+      const stranger = given === undefined ? await findStranger(files) : undefined;
+      if (stranger === undefined) return available(`the socket ${path} exists`);
+      return {
+        kind: "not-configured",
+        reason: `${stranger}, who could give tokens of anybody, and ${SOCKET_NAME} is not set`,
+        remedy: `where that user is trusted with this, set ${SOCKET_NAME} to unix://${path}`,
+      };
+    }
     if (given === undefined) return absent(`${SOCKET_NAME} is not set, and ${path} does not exist`);
     return {
       kind: "not-configured",
@@ -52,6 +66,16 @@ export const spiffe: IdentityProvider = {
     return readToken(answer);
   },
 };
+
+/** Says which part of the default path is of neither this user nor root. */
+async function findStranger(files: TokenFiles): Promise<string | undefined> {
+  for (const place of DEFAULT_PLACES) {
+    const owner = await files.owner(place);
+    if (owner === undefined) return `${place} belongs to nobody knows whom`;
+    if (owner !== ROOT && owner !== process.getuid?.()) return `${place} belongs to the user ${owner}`;
+  }
+  return undefined;
+}
 
 /** Reads the path from `unix:///path`, `unix:/path` or the path itself. */
 function socketPath(environment: Environment): string | undefined {

@@ -3,7 +3,7 @@ import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHt
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { getIdentityToken, type IdentityTokenOptions } from "../../../src/oidc/get-identity-token.ts";
+import { explainProviders, getIdentityToken, type IdentityTokenOptions } from "../../../src/oidc/get-identity-token.ts";
 import { containing, surroundings } from "../surroundings.ts";
 import { EMAIL_CLAIMS, makeToken } from "../tokens.ts";
 
@@ -226,7 +226,7 @@ describe("spiffe (SPIFFE Workload API §6.2.1, gRPC over HTTP/2)", () => {
   test("fails where nobody listens", async () => {
     const { options } = await startAgent(() => undefined);
     const environment = { SPIFFE_ENDPOINT_SOCKET: "/no/such/socket" };
-    const files = { exists: () => Promise.resolve(true), read: () => Promise.resolve(new Uint8Array()) };
+    const files = { ...options.files!, exists: () => Promise.resolve(true) };
     expect(await caught({ ...options, environment, files })).toMatchObject({
       code: "HTTP_REQUEST_FAILED",
       message: containing("ENOENT"),
@@ -239,5 +239,43 @@ describe("spiffe (SPIFFE Workload API §6.2.1, gRPC over HTTP/2)", () => {
       code: "IDENTITY_TOKEN_UNAVAILABLE",
       remedy: containing("unix://"),
     });
+  });
+});
+
+describe("spiffe at the socket of SPIRE's default, in /tmp", () => {
+  const SOCKET = "/tmp/spire-agent/public/api.sock";
+  const ME = process.getuid?.() ?? 0;
+  const STRANGER = 4242;
+  const OWN = { "/tmp/spire-agent": ME, "/tmp/spire-agent/public": 0, [SOCKET]: ME };
+  const explain = async (
+    owners: Readonly<Record<string, number>>,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<unknown> => {
+    const options = surroundings(environment, undefined, { [SOCKET]: "" }, owners);
+    return (await explainProviders(options)).find(({ name }) => name === "spiffe");
+  };
+
+  test("takes what is this user's and root's", async () => {
+    expect(await explain(OWN)).toMatchObject({ outcome: "used", reason: `the socket ${SOCKET} exists` });
+  });
+
+  test.for(Object.keys(OWN))("does not take it where %s is of another user, and says so", async (place) => {
+    const strange = { ...OWN, [place]: STRANGER };
+    expect(await explain(strange)).toMatchObject({
+      outcome: "not-configured",
+      reason: containing(`${place} belongs to the user ${STRANGER}`),
+      remedy: containing("SPIFFE_ENDPOINT_SOCKET"),
+    });
+    const options = { ...surroundings({}, undefined, { [SOCKET]: "" }, strange), provider: "spiffe" };
+    expect(await caught(options)).toMatchObject({ code: "IDENTITY_TOKEN_UNAVAILABLE" });
+  });
+
+  test("does not take it where nobody can tell whose it is", async () => {
+    expect(await explain({})).toMatchObject({ outcome: "not-configured" });
+  });
+
+  test("takes it of anybody where it is named", async () => {
+    const strange = { ...OWN, [SOCKET]: STRANGER };
+    expect(await explain(strange, { SPIFFE_ENDPOINT_SOCKET: `unix://${SOCKET}` })).toMatchObject({ outcome: "used" });
   });
 });
