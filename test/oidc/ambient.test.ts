@@ -162,6 +162,40 @@ describe("buildkite-agent", () => {
   });
 });
 
+describe("an address to which a credential of the job is sent", () => {
+  const OF: readonly (readonly [provider: string, variable: string, environment: Record<string, string>])[] = [
+    ["github-actions", "ACTIONS_ID_TOKEN_REQUEST_URL", { ACTIONS_ID_TOKEN_REQUEST_TOKEN: SECRET }],
+    ["buildkite-agent", "BUILDKITE_AGENT_ENDPOINT", { BUILDKITE_AGENT_ACCESS_TOKEN: SECRET, BUILDKITE_JOB_ID: "0184" }],
+  ];
+  const answer: Answering = () => json({ value: TOKEN, token: TOKEN });
+
+  test.for(
+    OF.flatMap((of) =>
+      ["http://runner.test/token", "http://10.0.0.1/", "ftp://127.0.0.1/", "runner"].map(
+        (url) => [...of, url] as const,
+      ),
+    ),
+  )("of %s is refused in %s before anything is sent (%#)", async ([provider, name, environment, url]) => {
+    const options = surroundings({ ...environment, [name]: url }, answer);
+    expect(await failure(options)).toMatchObject({
+      code: "URL_INVALID",
+      message: containing(`identity provider ${provider} failed: ${name} is not `),
+      expected: containing("https://"),
+    });
+    expect(options.asked).toEqual([]);
+    const explained = (await explainProviders(options)).find((one) => one.name === provider);
+    expect(explained).toMatchObject({ outcome: "failed", reason: containing(name) });
+  });
+
+  test.for(OF.flatMap((of) => ["http://127.0.0.1:8080/", "http://localhost/"].map((url) => [...of, url] as const)))(
+    "of %s may be on this machine (%#)",
+    async ([provider, name, environment, url]) => {
+      const options = surroundings({ ...environment, [name]: url }, answer);
+      await expect(getIdentityToken(options)).resolves.toMatchObject({ provider });
+    },
+  );
+});
+
 describe("filesystem", () => {
   const PATH = "/var/run/sigstore/cosign/oidc-token";
 

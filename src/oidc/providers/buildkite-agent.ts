@@ -1,9 +1,11 @@
+import { parseCredentialUrl } from "../credential-url.ts";
 import { requestObject } from "../oidc-request.ts";
 import { serviceUrl } from "../../http/redirect.ts";
-import { absent, available, variable, type IdentityProvider } from "../provider.ts";
+import { absent, available, variable, type Environment, type IdentityProvider } from "../provider.ts";
 
 const TOKEN_NAME = "BUILDKITE_AGENT_ACCESS_TOKEN";
 const JOB_NAME = "BUILDKITE_JOB_ID";
+const ENDPOINT_NAME = "BUILDKITE_AGENT_ENDPOINT";
 const DEFAULT_ENDPOINT = "https://agent.buildkite.com/v3";
 
 /**
@@ -13,24 +15,24 @@ const DEFAULT_ENDPOINT = "https://agent.buildkite.com/v3";
  */
 export const buildkiteAgent: IdentityProvider = {
   name: "buildkite-agent",
-  detect({ environment }) {
+  async detect({ environment }) {
     if (variable(environment, TOKEN_NAME) === undefined) {
-      return Promise.resolve(absent(`${TOKEN_NAME} is not set`));
+      return absent(`${TOKEN_NAME} is not set`);
     }
     if (variable(environment, JOB_NAME) === undefined) {
-      return Promise.resolve({
+      return {
         kind: "not-configured",
         reason: `${TOKEN_NAME} is set, but ${JOB_NAME} is not`,
         remedy: `pass ${JOB_NAME} on to where this runs, for instance into the container`,
-      });
+      };
     }
-    return Promise.resolve(available(`${TOKEN_NAME} and ${JOB_NAME} are set`));
+    readEndpoint(environment);
+    return available(`${TOKEN_NAME} and ${JOB_NAME} are set`);
   },
   async obtain({ environment, audience, request }) {
-    const endpoint = variable(environment, "BUILDKITE_AGENT_ENDPOINT") ?? DEFAULT_ENDPOINT;
     const job = encodeURIComponent(variable(environment, JOB_NAME) ?? "");
     const { body } = await requestObject(
-      serviceUrl(endpoint, `/jobs/${job}/oidc/tokens`),
+      serviceUrl(readEndpoint(environment), `/jobs/${job}/oidc/tokens`),
       {
         method: "POST",
         headers: {
@@ -46,3 +48,7 @@ export const buildkiteAgent: IdentityProvider = {
     return body.text("token");
   },
 };
+
+function readEndpoint(environment: Environment): string {
+  return parseCredentialUrl(variable(environment, ENDPOINT_NAME) ?? DEFAULT_ENDPOINT, ENDPOINT_NAME).href;
+}

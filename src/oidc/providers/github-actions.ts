@@ -1,6 +1,6 @@
-import { InputError } from "../../errors.ts";
+import { parseCredentialUrl } from "../credential-url.ts";
 import { requestObject } from "../oidc-request.ts";
-import { absent, available, variable, type IdentityProvider } from "../provider.ts";
+import { absent, available, variable, type Environment, type IdentityProvider } from "../provider.ts";
 
 const URL_NAME = "ACTIONS_ID_TOKEN_REQUEST_URL";
 const TOKEN_NAME = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
@@ -12,22 +12,22 @@ const TOKEN_NAME = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
  */
 export const githubActions: IdentityProvider = {
   name: "github-actions",
-  detect({ environment }) {
+  async detect({ environment }) {
     const missing = [URL_NAME, TOKEN_NAME].filter((name) => variable(environment, name) === undefined);
-    if (missing.length === 0) return Promise.resolve(available(`${URL_NAME} and ${TOKEN_NAME} are set`));
-    if (variable(environment, "GITHUB_ACTIONS") === undefined) {
-      return Promise.resolve(absent("GITHUB_ACTIONS is not set"));
+    if (missing.length === 0) {
+      readUrl(environment);
+      return available(`${URL_NAME} and ${TOKEN_NAME} are set`);
     }
-    return Promise.resolve({
+    if (variable(environment, "GITHUB_ACTIONS") === undefined) return absent("GITHUB_ACTIONS is not set");
+    return {
       kind: "not-configured",
       reason: `this is a job of GitHub Actions, but ${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} not set`,
       remedy:
         'give the job "permissions: id-token: write", and the workflow that calls it too; a pull request from a fork gets no token',
-    });
+    };
   },
   async obtain({ environment, audience, request }) {
-    const url = URL.parse(variable(environment, URL_NAME) ?? "");
-    if (url === null) throw new InputError("URL_INVALID", `${URL_NAME} is not a URL`);
+    const url = readUrl(environment);
     url.searchParams.set("audience", audience);
     const { body } = await requestObject(
       url.href,
@@ -40,3 +40,7 @@ export const githubActions: IdentityProvider = {
     return body.text("value");
   },
 };
+
+function readUrl(environment: Environment): URL {
+  return parseCredentialUrl(variable(environment, URL_NAME) ?? "", URL_NAME);
+}
