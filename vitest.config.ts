@@ -5,7 +5,10 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // What needs built programs, browsers or a network has a script of its own.
     exclude: ["test/interop/**", "test/package/**", "test/live/**", "test/mutation/**", "test/runtimes/**"],
-    testTimeout: 30_000,
+    // Left to itself, vitest leaves one processor idle.
+    maxWorkers: "100%",
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // No test may lean on the zone, the language or the settings of the machine it runs on.
     env: { TZ: "UTC", LC_ALL: "C" },
     unstubGlobals: true,

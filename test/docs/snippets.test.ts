@@ -25,6 +25,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/program.ts";
 import { GLOBAL_FLAGS } from "../../src/cli/flags.ts";
+import { PROGRAM, PROGRAM_IS_BUILT } from "../support/cli.ts";
 import { readPages, type Block, type Page } from "../support/documents.ts";
 import { projectDir } from "../support/shared.ts";
 
@@ -40,14 +41,21 @@ let root = "";
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), "cosign-ts-docs-"));
   mkdirSync(join(root, "bin"));
-  const program = `exec ${quote(process.execPath)} ${quote(join(projectDir, "src", "cli", "main.ts"))} "$@"\n`;
+  const program = `exec ${quote(process.execPath)} ${quote(PROGRAM)} "$@"\n`;
   writeFileSync(join(root, "bin", "cosign-ts"), `#!/bin/sh\n${program}`, { mode: 0o755 });
   writeFileSync(join(root, "bin", "npx"), `#!/bin/sh\n[ "$1" = cosign-ts ] || exit 127\nshift\n${program}`, {
     mode: 0o755,
   });
-  // `curl -s URL`, where there is none.
+  // `curl -s URL` is the one that is here, or else ours. As the programs, it reaches loopback only.
   const fetchText = "process.stdout.write(await (await fetch(process.argv.at(-1))).text())";
-  const curl = `#!/bin/sh\nexec ${quote(process.execPath)} --input-type=module -e ${quote(fetchText)} -- "$@"\n`;
+  const curl = [
+    "#!/bin/sh",
+    "for url; do :; done",
+    `case "$url" in http://127.0.0.1:*) ;; *) echo "an example of the documentation asks $url" >&2; exit 7 ;; esac`,
+    '[ ! -x /usr/bin/curl ] || exec /usr/bin/curl --noproxy 127.0.0.1 "$@"',
+    `exec ${quote(process.execPath)} --input-type=module -e ${quote(fetchText)} -- "$@"`,
+    "",
+  ].join("\n");
   writeFileSync(join(root, "bin", "curl"), curl, { mode: 0o755 });
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -109,46 +117,39 @@ describe("every block of the documentation", () => {
   });
 });
 
-// Readers on Windows have a shell of this kind too, but not by this name.
-describe
-  .skipIf(process.platform === "win32")
-  .for(PAGES.filter(({ blocks }) => blocks.some(isRun)).map((page) => [page.path, page] as const))(
-  "the examples of %s",
-  ([path, page]) => {
-    let terminal: Terminal;
-    let sandbox: RunningSandbox | undefined;
-    beforeAll(() => {
+/** More than a page takes on a machine that does other things at the same time. */
+const PAGE_TIMEOUT_MS = 240_000;
+
+// Readers on Windows have a shell of this kind too, but not by this name. The blocks of a page run in order, pages beside one another.
+describe.skipIf(process.platform === "win32")("the examples of a page do what it says", () => {
+  test.concurrent.for(PAGES.filter(({ blocks }) => blocks.some(isRun)).map((page) => [page.path, page] as const))(
+    "%s",
+    { timeout: PAGE_TIMEOUT_MS },
+    async ([path, page]) => {
       const name = path.replaceAll(/[^A-Za-z0-9]/g, "-");
       const folder = join(root, name);
       mkdirSync(join(folder, "home"), { recursive: true });
       symlinkSync(join(projectDir, "testdata"), join(folder, "testdata"), "junction");
-      terminal = { folder, variables: join(root, `${name}.sh`), usesSandbox: page.blocks.some(usesSandbox) };
-    });
-    afterAll(async () => await sandbox?.end());
-
-    const runs = page.blocks.flatMap((block, index) =>
-      isRun(block) ? [{ block, output: outputAfter(page, index) }] : [],
-    );
-    test.for(runs.map((run) => [`line ${run.block.line}`, run] as const))("%s", async ([, { block, output }]) => {
-      let printed: string;
-      if (block.marks.includes("sandbox")) {
-        sandbox = await startSandbox(block, terminal);
-        ({ printed } = sandbox);
-      } else {
-        const result = run(block, terminal);
-        ({ printed } = result);
-        expect(printed, "the program broke").not.toContain("Node.js v"); // as below a stack trace
-        expect(result.status, printed).toBe(
-          Number(block.marks.find((mark) => mark.startsWith("exit="))?.slice(5) ?? 0),
-        );
+      const terminal = { folder, variables: join(root, `${name}.sh`), usesSandbox: page.blocks.some(usesSandbox) };
+      let sandbox: RunningSandbox | undefined;
+      try {
+        for (const [index, block] of page.blocks.entries()) {
+          if (!isRun(block)) continue;
+          if (block.marks.includes("sandbox")) sandbox = await startSandbox(block, terminal);
+          const printed = block.marks.includes("sandbox") ? sandbox?.printed : await runAsSaid(path, block, terminal);
+          const output = outputAfter(page, index);
+          if (printed === undefined || output === undefined) continue;
+          const readable = (sandbox?.rename(printed) ?? printed).replaceAll(terminal.folder, "/home/alice");
+          if (process.env["UPDATE_DOCS"] !== undefined && !output.text.includes("…"))
+            update(path, block, output, readable);
+          else expect(readable, `${path}:${block.line}`).toMatch(pattern(output.text));
+        }
+      } finally {
+        await sandbox?.end();
       }
-      if (output === undefined) return;
-      const readable = (sandbox?.rename(printed) ?? printed).replaceAll(terminal.folder, "/home/alice");
-      if (process.env["UPDATE_DOCS"] !== undefined && !output.text.includes("…")) update(path, block, output, readable);
-      else expect(readable).toMatch(pattern(output.text));
-    });
-  },
-);
+    },
+  );
+});
 
 /** Is where the blocks of one page run, one after the other. */
 interface Terminal {
@@ -179,23 +180,36 @@ function outputAfter({ blocks }: Page, index: number): Block | undefined {
   return next?.marks.includes("output") === true ? next : undefined;
 }
 
+/** Runs a block, which has to end as its page says, and returns what it printed. */
+async function runAsSaid(path: string, block: Block, terminal: Terminal): Promise<string> {
+  const { status, printed } = await run(block, terminal);
+  expect(printed, `${path}:${block.line}: the program broke`).not.toContain("Node.js v"); // as below a stack trace
+  const expected = Number(block.marks.find((mark) => mark.startsWith("exit="))?.slice(5) ?? 0);
+  expect(status, `${path}:${block.line}: ${printed}`).toBe(expected);
+  return printed;
+}
+
 /** Runs a block as a reader would. Both output streams go into one, in order. */
-function run(
+async function run(
   { language, line, text }: Block,
   terminal: Terminal,
-): { readonly status: number | null; readonly printed: string } {
+): Promise<{ readonly status: number | null; readonly printed: string }> {
   const { folder, variables } = terminal;
   const file = join(folder, `line-${line}.${language === "sh" ? "sh" : "ts"}`);
   const keep = `trap 'export -p >"$VARIABLES"' EXIT; set -a\n`;
   writeFileSync(file, language === "sh" ? keep + text : text);
   const program = language === "sh" ? `sh -eu ${quote(file)}` : `${quote(process.execPath)} ${quote(file)}`;
   const recall = `[ ! -e "$VARIABLES" ] || . "$VARIABLES"`;
-  const { status, stdout } = spawnSync(
-    "sh",
-    ["-c", `exec 2>&1; ${recall}; ${program}; status=$?; rm -f ${quote(file)}; exit $status`],
-    { cwd: folder, encoding: "utf8", timeout: 60_000, env: { ...environmentOf(terminal), VARIABLES: variables } },
-  );
-  return { status, printed: stdout };
+  const child = spawn("sh", ["-c", `exec 2>&1; ${recall}; ${program}; status=$?; rm -f ${quote(file)}; exit $status`], {
+    cwd: folder,
+    env: { ...environmentOf(terminal), VARIABLES: variables },
+    stdio: ["ignore", "pipe", "ignore"],
+    timeout: PAGE_TIMEOUT_MS / 2,
+  });
+  let printed = "";
+  child.stdout.setEncoding("utf8").on("data", (more: string) => void (printed += more));
+  const [status] = (await once(child, "close")) as [number | null];
+  return { status, printed };
 }
 
 function environmentOf({ folder, usesSandbox }: Terminal): Record<string, string> {
@@ -207,6 +221,7 @@ function environmentOf({ folder, usesSandbox }: Terminal): Record<string, string
     LC_ALL: "C",
     NODE_OPTIONS: `--import=${clock} --disable-warning=ExperimentalWarning`,
     NODE_COMPILE_CACHE: join(root, "compile-cache"),
+    ...(PROGRAM_IS_BUILT && { COSIGN_TS_DOCS_BUILT: "1" }),
     ...(usesSandbox && { COSIGN_TS_DOCS_SANDBOX: "1" }),
   };
 }

@@ -1,5 +1,5 @@
-// Loaded before everything else by the programs of the documentation: a clock that stands, no socket, and `cosign-ts` from source.
-// Where a page has a sandbox, which makes everything anew, the clock runs, and sockets may be opened to loopback.
+// Loaded before everything else by the programs of the documentation: a clock that stands, no socket, and `cosign-ts` from source,
+// or as it was built. Where a page has a sandbox, which makes everything anew, the clock runs, and sockets may be opened to loopback.
 
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -7,6 +7,7 @@ import { Socket } from "node:net";
 
 const NOW = Date.parse("2026-11-25T12:00:00Z");
 const hasSandbox = process.env.COSIGN_TS_DOCS_SANDBOX === "1";
+const isBuilt = process.env.COSIGN_TS_DOCS_BUILT === "1";
 
 if (!hasSandbox) {
   globalThis.Date = class extends Date {
@@ -37,6 +38,7 @@ registerHooks({
     if (specifier !== "cosign-ts" && !specifier.startsWith("cosign-ts/")) return next(specifier, context);
     const built = exports[specifier.replace("cosign-ts", ".")]?.default;
     if (built === undefined) throw new Error(`the package has no entry point ${specifier}`);
-    return { url: new URL(built.replace("./dist/", "src/").replace(/\.js$/, ".ts"), project).href, shortCircuit: true };
+    const file = isBuilt ? built : built.replace("./dist/", "src/").replace(/\.js$/, ".ts");
+    return { url: new URL(file, project).href, shortCircuit: true };
   },
 });
