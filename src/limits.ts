@@ -92,8 +92,6 @@ export const MAX_CERTIFICATE_ANSWER_BYTES = 1024 * 1024;
 export const MAX_TLOG_ANSWER_BYTES = 4 * 1024 * 1024;
 /** Ids of entries that a search in a log's index may find. */
 export const MAX_INDEX_MATCHES = 100_000;
-/** Bytes of a bundle of 256 entries of a tiled log, each of which may be as long as its length in two bytes says. */
-export const MAX_ENTRY_BUNDLE_BYTES = 256 * (2 + 65_535);
 /** Bytes of an artifact that are held in memory; a larger one is streamed. */
 export const MAX_BUFFERED_ARTIFACT_BYTES = 8 * 1024 * 1024;
 /** Bytes of a streamed artifact whose signature algorithm needs all of them at once, as pure Ed25519 does. */

@@ -142,24 +142,6 @@ function readChain(reader: JsonReader): readonly [Certificate, ...Certificate[]]
   return [first, ...others];
 }
 
-/**
- * Fetches the chains of the authorities that a Fulcio issues from, each with its root last.
- *
- * Only a trusted root says whom to trust. What comes from here is as trustworthy as the connection.
- *
- * @throws as {@link requestSigningCertificate}.
- */
-export async function fetchTrustBundle(
-  baseUrl: string,
-  options: RequestOptions,
-): Promise<readonly (readonly Certificate[])[]> {
-  const answer = await getJson(baseUrl, "/api/v2/trustBundle", options);
-  return readJsonAnswer(answer, SERVICE, "a trust bundle", (reader) => {
-    const chains = reader.object().optional("chains");
-    return chains?.array(MAX_TRUST_ENTRIES).map(readChain) ?? [];
-  });
-}
-
 /** Is an identity provider whose tokens a Fulcio takes. */
 export interface FulcioIssuer {
   /** The `iss` of the tokens; with `*` where `isWildcard`. */

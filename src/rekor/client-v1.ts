@@ -5,28 +5,26 @@
  * @module
  */
 
-import { parsePublicKeyPem, type PublicKey } from "../crypto/public-key.ts";
+import type { PublicKey } from "../crypto/public-key.ts";
 import { encodeBase64 } from "../encoding/base64.ts";
 import { equalBytes } from "../encoding/bytes.ts";
 import { encodeHex, tryDecodeHex } from "../encoding/hex.ts";
 import { parseJson, type JsonObject, type JsonValue } from "../encoding/json.ts";
 import { JsonReader } from "../encoding/json-reader.ts";
 import { encodePem } from "../encoding/pem.ts";
-import { encodeUtf8, tryDecodeUtf8 } from "../encoding/utf8.ts";
+import { encodeUtf8 } from "../encoding/utf8.ts";
 import { FormatError, InputError, ServiceError, VerificationError } from "../errors.ts";
 import { pause } from "../http/pause.ts";
 import { serviceUrl } from "../http/redirect.ts";
 import { sendRequest, withDeadline, type HttpAnswer, type RequestOptions } from "../http/request.ts";
-import { readAnswer, readJsonAnswer } from "../http/service-answer.ts";
+import { readJsonAnswer } from "../http/service-answer.ts";
 import {
   MAX_INCLUSION_PROOF_HASHES,
   MAX_INDEX_MATCHES,
-  MAX_KEY_FILE_BYTES,
   MAX_SIGNATURE_BYTES,
   MAX_SIGNED_NOTE_BYTES,
   MAX_TLOG_ANSWER_BYTES,
   MAX_TLOG_ENTRY_BODY_BYTES,
-  MAX_TRUST_ENTRIES,
 } from "../limits.ts";
 import type { EntryVerifier } from "../tlog/entries/comparison.ts";
 import { verifyInclusionUnder } from "../tlog/inclusion.ts";
@@ -292,129 +290,12 @@ function readEntryId(reader: JsonReader): string {
   return id;
 }
 
-/** Is the state of one tree of a log, as the log tells it. */
-export interface TreeInfoV1 {
-  readonly treeId: string;
-  readonly treeSize: bigint;
-  readonly rootHash: Uint8Array;
-  /** The checkpoint, not verified. */
-  readonly signedTreeHead: string;
-}
-
-/** Is the state of a log: the tree that it writes to, and those before it. */
-export interface LogInfoV1 extends TreeInfoV1 {
-  readonly inactiveShards: readonly TreeInfoV1[];
-}
-
-/**
- * Fetches the state of a log. Nothing in it is proven: see `verifyCheckpoint`.
- *
- * @throws as {@link fetchEntryV1}.
- */
-export async function fetchLogInfoV1(baseUrl: string, options: RequestOptions): Promise<LogInfoV1> {
-  const answer = await get(baseUrl, "/api/v1/log", options);
-  return readJsonAnswer(answer, SERVICE, "the state of the log", (reader) => ({
-    ...readTreeInfo(reader),
-    inactiveShards: reader.object().optional("inactiveShards")?.array(MAX_TRUST_ENTRIES).map(readTreeInfo) ?? [],
-  }));
-}
-
-function readTreeInfo(reader: JsonReader): TreeInfoV1 {
-  const info = reader.object();
-  const treeId = info.required("treeID");
-  if (!/^[0-9]{1,20}$/.test(treeId.string())) treeId.fail("is not a tree id");
-  return {
-    treeId: treeId.string(),
-    treeSize: readCount(info.required("treeSize")),
-    rootHash: readHexHash(info.required("rootHash")),
-    signedTreeHead: readNote(info.required("signedTreeHead")),
-  };
-}
-
-/**
- * Fetches the public key of a log.
- *
- * Only a trusted root says whom to trust. What comes from here is as trustworthy as the connection.
- *
- * @param treeId - Of a shard; the one that is written to by default.
- * @throws as {@link fetchEntryV1}; VerificationError `ALGORITHM_UNSUPPORTED`.
- */
-export async function fetchLogPublicKeyV1(
-  baseUrl: string,
-  options: RequestOptions,
-  treeId?: string,
-): Promise<PublicKey> {
-  const answer = await get(
-    baseUrl,
-    `/api/v1/log/publicKey${treeQuery("?", treeId)}`,
-    options,
-    "application/x-pem-file",
-  );
-  return readAnswer(answer, SERVICE, "a public key", (body) => {
-    const text = tryDecodeUtf8(body.subarray(0, MAX_KEY_FILE_BYTES + 1));
-    if (text === undefined) throw new FormatError("PEM_MALFORMED", "public key is not text");
-    return parsePublicKeyPem(text);
-  });
-}
-
-/** Is a proof that a tree is the beginning of another one, for `verifyConsistency`. */
-export interface ConsistencyProofV1 {
-  /** Of the larger tree, as the log tells it. */
-  readonly rootHash: Uint8Array;
-  readonly hashes: readonly Uint8Array[];
-}
-
-/**
- * Fetches the proof that a tree of one size is the beginning of the tree of another size. It is not verified here: see
- * `verifyConsistency`.
- *
- * @throws as {@link fetchEntryV1}.
- */
-export async function fetchConsistencyProofV1(
-  baseUrl: string,
-  sizes: { readonly firstSize: bigint; readonly lastSize: bigint; readonly treeId?: string },
-  options: RequestOptions,
-): Promise<ConsistencyProofV1> {
-  const first = checkCount(sizes.firstSize, "first tree size");
-  const last = checkCount(sizes.lastSize, "last tree size");
-  const path = `/api/v1/log/proof?firstSize=${first}&lastSize=${last}${treeQuery("&", sizes.treeId)}`;
-  const answer = await get(baseUrl, path, options);
-  return readJsonAnswer(answer, SERVICE, "a consistency proof", (reader) => {
-    const proof = reader.object();
-    return {
-      rootHash: readHexHash(proof.required("rootHash")),
-      // Two more than the height of any tree: a proof has a hash for each level on either side.
-      hashes:
-        proof
-          .optional("hashes")
-          ?.array(2 * MAX_INCLUSION_PROOF_HASHES)
-          .map(readHexHash) ?? [],
-    };
-  });
-}
-
-function treeQuery(separator: string, treeId: string | undefined): string {
-  if (treeId === undefined) return "";
-  if (!/^[0-9]{1,20}$/.test(treeId)) {
-    throw new InputError("USAGE_INVALID", "tree id is malformed", {
-      expected: "decimal digits",
-      found: treeId.slice(0, 100),
-    });
-  }
-  return `${separator}treeID=${treeId}`;
-}
-
-async function get(
-  baseUrl: string,
-  path: string,
-  options: RequestOptions,
-  accept = "application/json",
-): Promise<HttpAnswer> {
+async function get(baseUrl: string, path: string, options: RequestOptions): Promise<HttpAnswer> {
   return await sendRequest(
     serviceUrl(baseUrl, path),
     {
       method: "GET",
-      headers: { accept },
+      headers: { accept: "application/json" },
       accept: [200],
       maxBytes: MAX_TLOG_ANSWER_BYTES,
       refusal: "REKOR_REQUEST_REFUSED",

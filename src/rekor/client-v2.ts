@@ -19,32 +19,17 @@ import { pause } from "../http/pause.ts";
 import { serviceUrl } from "../http/redirect.ts";
 import { sendRequest, withDeadline, type HttpAnswer, type RequestOptions } from "../http/request.ts";
 import { readAnswer, readJsonAnswer } from "../http/service-answer.ts";
-import {
-  MAX_ENTRY_BUNDLE_BYTES,
-  MAX_ERROR_BODY_BYTES,
-  MAX_SIGNED_NOTE_BYTES,
-  MAX_TLOG_ANSWER_BYTES,
-} from "../limits.ts";
+import { MAX_ERROR_BODY_BYTES, MAX_SIGNED_NOTE_BYTES, MAX_TLOG_ANSWER_BYTES } from "../limits.ts";
 import { parseCheckpoint, verifyCheckpoint, type Checkpoint } from "../tlog/checkpoint.ts";
 import { hashOutputJson, signatureJson } from "../tlog/entries/rekor-v2.ts";
 import type { EntryExpectation } from "../tlog/entry-body.ts";
 import { leafHash } from "../tlog/merkle.ts";
 import { parseSignedNote, type SignedNote } from "../tlog/signed-note.ts";
-import {
-  entryBundlePath,
-  inclusionProofFromTiles,
-  parseEntryBundle,
-  parseTile,
-  TILE_WIDTH,
-  tileAt,
-  tilePath,
-  type Tile,
-} from "../tlog/tiles.ts";
+import { inclusionProofFromTiles, parseTile, TILE_WIDTH, tileAt, tilePath, type Tile } from "../tlog/tiles.ts";
 import type { TransparencyLogEntry } from "../tlog/transparency-log-entry.ts";
 import type { TransparencyLog } from "../tlog/transparency-log.ts";
 import {
   algorithmOfEntry,
-  checkCount,
   expectationOf,
   frozen,
   inTheWay,
@@ -249,12 +234,8 @@ function shortLogId({ signatures }: SignedNote, { origin }: Checkpoint, conflict
   return line.keyId;
 }
 
-/**
- * Fetches the checkpoint that a log publishes, a signed note. It is not verified here: see `verifyCheckpoint`.
- *
- * @throws ServiceError `REKOR_REQUEST_REFUSED`, `SERVICE_RESPONSE_INVALID`, and those of `sendRequest`.
- */
-export async function fetchCheckpointV2(baseUrl: string, options: RequestOptions): Promise<string> {
+/** Fetches the checkpoint that a log publishes, a signed note. It is not verified here: see `verifyCheckpoint`. */
+async function fetchCheckpointV2(baseUrl: string, options: RequestOptions): Promise<string> {
   const answer = await getStatic(baseUrl, "checkpoint", MAX_SIGNED_NOTE_BYTES, options);
   return readAnswer(answer, SERVICE, "a checkpoint", (body) => {
     const text = tryDecodeUtf8(body);
@@ -264,36 +245,10 @@ export async function fetchCheckpointV2(baseUrl: string, options: RequestOptions
   });
 }
 
-/**
- * Fetches a tile of hashes. Whether they are those of a tree is not checked here.
- *
- * @returns as many hashes as the tile's width says.
- * @throws as {@link fetchCheckpointV2}.
- */
-export async function fetchTile(baseUrl: string, tile: Tile, options: RequestOptions): Promise<readonly Uint8Array[]> {
+/** Fetches a tile of hashes, as many as its width says. Whether they are those of a tree is not checked here. */
+async function fetchTile(baseUrl: string, tile: Tile, options: RequestOptions): Promise<readonly Uint8Array[]> {
   const answer = await getTile(tile, (some) => getStatic(baseUrl, tilePath(some), TILE_WIDTH * 32, options));
   return readAnswer(answer, SERVICE, "a tile", (body) => parseTile(body, tile.width));
-}
-
-/**
- * Fetches the body of an entry by its index. Whether it is in the tree is not checked here.
- *
- * @param treeSize - Of the published tree, which says how much of the bundle of entries there is.
- * @throws as {@link fetchCheckpointV2}; `TypeError` where the tree has no such entry.
- */
-export async function fetchEntryBodyV2(
-  baseUrl: string,
-  logIndex: bigint,
-  treeSize: bigint,
-  options: RequestOptions,
-): Promise<Uint8Array> {
-  const tile = tileAt(0, checkCount(logIndex, "log index"), treeSize);
-  const answer = await getTile(tile, (some) =>
-    getStatic(baseUrl, entryBundlePath(some), MAX_ENTRY_BUNDLE_BYTES, options),
-  );
-  return readAnswer(answer, SERVICE, "a bundle of entries", (body) => {
-    return parseEntryBundle(body, tile.width)[Number(logIndex % BigInt(TILE_WIDTH))] as Uint8Array;
-  });
 }
 
 /**

@@ -18,14 +18,12 @@ import { formatDigest, type Digest, type HashAlgorithm } from "../crypto/digest.
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { equalBytes } from "../encoding/bytes.ts";
 import { encodeHex } from "../encoding/hex.ts";
-import { tryDecodeUtf8 } from "../encoding/utf8.ts";
-import { FormatError, VerificationError } from "../errors.ts";
+import { VerificationError } from "../errors.ts";
 import { parseHttpUrl } from "../http/redirect.ts";
 import { sendRequest, type RequestOptions } from "../http/request.ts";
 import { readAnswer } from "../http/service-answer.ts";
-import { MAX_CERTIFICATE_ANSWER_BYTES, MAX_CHAIN_CERTIFICATES, MAX_TIMESTAMP_BYTES } from "../limits.ts";
+import { MAX_TIMESTAMP_BYTES } from "../limits.ts";
 import { parseTimestampResponse } from "../tsa/timestamp-response.ts";
-import { parseCertificatesPem, type Certificate } from "../x509/certificate.ts";
 
 const SERVICE = "timestamp authority";
 
@@ -121,35 +119,4 @@ export async function requestTimestamp(
 function randomNonce(): bigint {
   const random = globalThis.crypto.getRandomValues(new BigUint64Array(1));
   return (random[0] as bigint) >> 1n;
-}
-
-/**
- * Fetches the certificates of an authority, its own first, where it publishes them as Sigstore's do.
- *
- * Only a trusted root says whom to trust. What comes from here is as trustworthy as the connection.
- *
- * @param url - As for {@link requestTimestamp}.
- * @throws as {@link requestTimestamp}.
- */
-export async function fetchTimestampChain(url: string, options: RequestOptions): Promise<readonly Certificate[]> {
-  const { origin, pathname } = parseHttpUrl(url);
-  const answer = await sendRequest(
-    `${origin}${pathname.replace(/\/+$/, "")}/certchain`,
-    {
-      method: "GET",
-      headers: { accept: "application/pem-certificate-chain" },
-      accept: [200],
-      maxBytes: MAX_CERTIFICATE_ANSWER_BYTES,
-      refusal: "TIMESTAMP_REQUEST_REFUSED",
-    },
-    { ...options, service: SERVICE },
-  );
-  return readAnswer(answer, SERVICE, "a certificate chain", (body) => {
-    const text = tryDecodeUtf8(body);
-    if (text === undefined) throw new FormatError("PEM_MALFORMED", "certificate chain is not text");
-    const chain = parseCertificatesPem(text);
-    if (chain.length > MAX_CHAIN_CERTIFICATES)
-      throw new FormatError("LIMIT_EXCEEDED", `certificate chain has more than ${MAX_CHAIN_CERTIFICATES} certificates`);
-    return chain;
-  });
 }

@@ -1,5 +1,5 @@
 /**
- * Tiles: the hashes of a log's Merkle tree, and its entries, as static resources.
+ * Tiles: the hashes of a log's Merkle tree as static resources.
  *
  * @see {@link https://c2sp.org/tlog-tiles | C2SP tlog-tiles}
  * @module
@@ -9,7 +9,7 @@ import type { CryptoProvider } from "../crypto/provider.ts";
 import { FormatError } from "../errors.ts";
 import { nodeHash } from "./merkle.ts";
 
-/** Hashes in a full tile, and entries in a full bundle. */
+/** Hashes in a full tile. */
 export const TILE_WIDTH = 256;
 /** Levels of the tree that one tile holds. */
 const TILE_HEIGHT = 8n;
@@ -26,12 +26,7 @@ export interface Tile {
 
 /** Writes the path of a tile below the log's prefix, without a slash before it. */
 export function tilePath({ level, index, width }: Tile): string {
-  return `tile/${level}/${numberPath(index)}${partialPath(width)}`;
-}
-
-/** Writes the path of a bundle of entries below the log's prefix, without a slash before it. */
-export function entryBundlePath({ index, width }: Pick<Tile, "index" | "width">): string {
-  return `tile/entries/${numberPath(index)}${partialPath(width)}`;
+  return `tile/${level}/${numberPath(index)}${width === TILE_WIDTH ? "" : `.p/${width}`}`;
 }
 
 /** Three digits an element, all but the last with an `x` before them: 1234067 is `x001/x234/067`. */
@@ -40,10 +35,6 @@ function numberPath(index: bigint): string {
   const padded = digits.padStart(Math.ceil(digits.length / 3) * 3, "0");
   const elements = padded.match(/\d{3}/g) ?? [];
   return elements.map((element, at) => (at === elements.length - 1 ? element : `x${element}`)).join("/");
-}
-
-function partialPath(width: number): string {
-  return width === TILE_WIDTH ? "" : `.p/${width}`;
 }
 
 /**
@@ -76,32 +67,6 @@ export function parseTile(bytes: Uint8Array, width: number): readonly Uint8Array
     });
   }
   return Array.from({ length: width }, (_, at) => bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES));
-}
-
-/**
- * Parses a bundle of entries: each after its length in two bytes.
- *
- * @param width - How many entries are needed; a bundle may have grown since.
- * @returns that many entries.
- * @throws {@link FormatError} `TLOG_ENTRY_MALFORMED`.
- */
-export function parseEntryBundle(bytes: Uint8Array, width: number): readonly Uint8Array[] {
-  const entries: Uint8Array[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    if (bytes.length - at < 2) throw malformedBundle("ends inside a length");
-    const length = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
-    at += 2;
-    if (bytes.length - at < length) throw malformedBundle("ends inside an entry");
-    entries.push(bytes.subarray(at, at + length));
-    at += length;
-  }
-  if (entries.length < width || entries.length > TILE_WIDTH) throw malformedBundle(`has ${entries.length} entries`);
-  return entries.slice(0, width);
-}
-
-function malformedBundle(problem: string): FormatError {
-  return new FormatError("TLOG_ENTRY_MALFORMED", `bundle of log entries ${problem}`);
 }
 
 /** Gives the hashes of a tile, exactly as many as its width says. */

@@ -2,7 +2,7 @@ import { X509Certificate, generateKeyPairSync, sign } from "node:crypto";
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { parsePublicKey } from "../../src/crypto/public-key.ts";
-import { fetchFulcioIssuers, fetchTrustBundle, requestSigningCertificate } from "../../src/fulcio/client.ts";
+import { fetchFulcioIssuers, requestSigningCertificate } from "../../src/fulcio/client.ts";
 import { answering, json } from "../support/http.ts";
 import { base64 } from "../support/logs.ts";
 import { spkiOf, type Keys } from "../support/certificates.ts";
@@ -162,21 +162,6 @@ describe("requestSigningCertificate (fulcio.proto, CreateSigningCertificate)", (
     const options = answering(json(embedded(pemOf(issueCertificate(ca, { keys: own }, ctLog).der))));
     await requestSigningCertificate(BASE, { ...request, publicKey: publicKeyOf(own) }, options);
     expect(Buffer.from(options.asked[0]?.body ?? []).toString()).toContain(`"algorithm":"${name}"`);
-  });
-});
-
-describe("fetchTrustBundle", () => {
-  test("reads chains", async () => {
-    const options = answering(json({ chains: [{ certificates: issuers }, { certificates: [issuers[1]] }] }));
-    const chains = await fetchTrustBundle(BASE, options);
-    expect(chains.map((chain) => chain.length)).toEqual([2, 1]);
-    expect(options.asked[0]?.url).toBe("https://fulcio.test/api/v2/trustBundle");
-  });
-
-  test("refuses a chain without a certificate", async () => {
-    await expect(fetchTrustBundle(BASE, answering(json({ chains: [{ certificates: [] }] })))).rejects.toThrow(
-      code("SERVICE_RESPONSE_INVALID"),
-    );
   });
 });
 

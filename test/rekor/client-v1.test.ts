@@ -3,21 +3,12 @@ import { describe, expect, test } from "vitest";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
 import { parsePublicKey } from "../../src/crypto/public-key.ts";
 import { preAuthEncoding } from "../../src/dsse/pae.ts";
-import {
-  fetchConsistencyProofV1,
-  fetchEntryV1,
-  fetchLogInfoV1,
-  fetchLogPublicKeyV1,
-  retrieveEntriesV1,
-  searchIndexV1,
-  submitEntryV1,
-} from "../../src/rekor/client-v1.ts";
+import { fetchEntryV1, retrieveEntriesV1, searchIndexV1, submitEntryV1 } from "../../src/rekor/client-v1.ts";
 import type { ProposedEntry, RekorOptions } from "../../src/rekor/proposed-entry.ts";
-import { verifyConsistency } from "../../src/tlog/merkle.ts";
 import type { TransparencyLogEntry } from "../../src/tlog/transparency-log-entry.ts";
 import { spkiOf } from "../support/certificates.ts";
 import { answering, answeringBy, bytesAnswer, json, serve, type Answering } from "../support/http.ts";
-import { consistencyProof, flip, sha256, treeHash, utf8 } from "../support/logs.ts";
+import { flip, sha256, utf8 } from "../support/logs.ts";
 import { answerV1, entryIdOf, entryJsonV1, hex, realEntry, type RealEntry } from "../support/rekor-answers.ts";
 import { issueCertificate, makeCa, makeCtLog, signerKeys } from "../support/sandbox/authorities.ts";
 import { makeEntry, makeRekor } from "../support/sandbox/rekor.ts";
@@ -441,50 +432,5 @@ describe("other reads of Rekor v1", () => {
     await expect(searchIndexV1(BASE, { hash: "x" }, answering(json(["../x"])))).rejects.toThrow(
       code("SERVICE_RESPONSE_INVALID"),
     );
-  });
-
-  // As Rekor 1.5.4 answers.
-  const tree = {
-    rootHash: "61654b08 17be c0e3 67d2ae01 772b601d bde3ff53 1c08e276 b1d11985 f8126cda".replaceAll(" ", ""),
-    signedTreeHead: "rekor.test - 1\n4\n",
-    treeID: "296654830249649392",
-    treeSize: 4,
-  };
-
-  test("reads the state of the log with its shards", async () => {
-    const info = await fetchLogInfoV1(BASE, answering(json({ ...tree, inactiveShards: [{ ...tree, treeSize: 9 }] })));
-    expect([info.treeId, info.treeSize, info.rootHash.length]).toEqual(["296654830249649392", 4n, 32]);
-    expect(info.inactiveShards.map(({ treeSize }) => treeSize)).toEqual([9n]);
-    await expect(fetchLogInfoV1(BASE, answering(json({ ...tree, treeID: "x" })))).rejects.toThrow(
-      code("SERVICE_RESPONSE_INVALID"),
-    );
-  });
-
-  test("reads the key of a shard", async () => {
-    const keys = signerKeys();
-    const options = answering(
-      bytesAnswer(keys.publicKey.export({ type: "spki", format: "pem" }), 200, "application/x-pem-file"),
-    );
-    const key = await fetchLogPublicKeyV1(BASE, options, "42");
-    expect(key.spki).toEqual(spkiOf(keys));
-    expect(options.asked[0]?.url).toBe(`${BASE}/api/v1/log/publicKey?treeID=42`);
-    await expect(fetchLogPublicKeyV1(BASE, answering(bytesAnswer("no key")))).rejects.toThrow(
-      code("SERVICE_RESPONSE_INVALID"),
-    );
-    await expect(fetchLogPublicKeyV1(BASE, answering(), "4&x=1")).rejects.toThrow(code("USAGE_INVALID"));
-  });
-
-  test("reads a consistency proof, for verifyConsistency", async () => {
-    const leaves = Array.from({ length: 7 }, (_, index) => utf8(`leaf ${index}`));
-    const answer = { rootHash: hex(treeHash(leaves)), hashes: consistencyProof(3, leaves).map(hex) };
-    const options = answering(json(answer));
-    const proof = await fetchConsistencyProofV1(BASE, { firstSize: 3n, lastSize: 7n, treeId: "42" }, options);
-    const sizes = { size1: 3n, root1: treeHash(leaves.slice(0, 3)), size2: 7n, root2: treeHash(leaves) };
-    await verifyConsistency({ ...sizes, hashes: proof.hashes }, crypto);
-    expect(proof.rootHash).toEqual(treeHash(leaves));
-    expect(options.asked[0]?.url).toBe(`${BASE}/api/v1/log/proof?firstSize=3&lastSize=7&treeID=42`);
-    await expect(
-      fetchConsistencyProofV1(BASE, { firstSize: 3n, lastSize: 7n }, answering(json({ ...answer, hashes: ["00"] }))),
-    ).rejects.toThrow(code("SERVICE_RESPONSE_INVALID"));
   });
 });

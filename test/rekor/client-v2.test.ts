@@ -1,7 +1,7 @@
 import { createHash, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
-import { fetchCheckpointV2, fetchEntryBodyV2, submitEntryV2, type RekorV2Options } from "../../src/rekor/client-v2.ts";
+import { submitEntryV2, type RekorV2Options } from "../../src/rekor/client-v2.ts";
 import type { ProposedEntry } from "../../src/rekor/proposed-entry.ts";
 import { verifyInclusionProof } from "../../src/tlog/inclusion.ts";
 import { serializeTransparencyLogEntry } from "../../src/bundle/transparency-log-entry-json.ts";
@@ -420,31 +420,5 @@ describe("submitEntryV2: conflicts", () => {
       canonicalizedBody: OUR_BODY,
     });
     expect(posts).toBe(2);
-  });
-});
-
-describe("reads of Rekor v2", () => {
-  test("fetches the body of an entry, from a bundle that may have grown", async () => {
-    const bundle = Buffer.concat([Buffer.of(0, 1), Buffer.of(7), Buffer.of(0, 2), Buffer.of(8, 9), Buffer.of(0, 0)]);
-    const options = answering(bytesAnswer(bundle), bytesAnswer("", 404), bytesAnswer(bundle));
-    await expect(fetchEntryBodyV2(BASE, 1n, 2n, options)).resolves.toEqual(Uint8Array.of(8, 9));
-    await expect(fetchEntryBodyV2(BASE, 1n, 2n, options)).resolves.toEqual(Uint8Array.of(8, 9));
-    expect(options.asked.map(({ url }) => url.slice(BASE.length))).toEqual([
-      "/api/v2/tile/entries/000.p/2",
-      "/api/v2/tile/entries/000.p/2",
-      "/api/v2/tile/entries/000",
-    ]);
-    await expect(fetchEntryBodyV2(BASE, 2n, 2n, options)).rejects.toThrow(TypeError);
-    await expect(fetchEntryBodyV2(BASE, -1n, 2n, options)).rejects.toThrow(code("USAGE_INVALID"));
-  });
-
-  test("fetches a checkpoint as it is, if it is one", async () => {
-    const { checkpoint } = proofOf(first);
-    await expect(fetchCheckpointV2(BASE, answering(bytesAnswer(checkpoint)))).resolves.toBe(checkpoint);
-    for (const body of ["", "<html>", checkpoint.slice(0, -1), Uint8Array.of(0xff)]) {
-      await expect(fetchCheckpointV2(BASE, answering(bytesAnswer(body)))).rejects.toThrow(
-        code("SERVICE_RESPONSE_INVALID"),
-      );
-    }
   });
 });

@@ -2,15 +2,9 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { X509Certificate } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
-import {
-  encodeTimestampRequest,
-  fetchTimestampChain,
-  requestTimestamp,
-  type TimestampRequestOptions,
-} from "../../src/timestamp/client.ts";
+import { encodeTimestampRequest, requestTimestamp, type TimestampRequestOptions } from "../../src/timestamp/client.ts";
 import { bits, bytes, der, int, octets, seq, utf8 } from "../support/certificates.ts";
 import { answering, answeringBy, bytesAnswer, json, serve, type Asked } from "../support/http.ts";
 import { sha256, utf8 as utf8Bytes } from "../support/logs.ts";
@@ -165,27 +159,6 @@ describe("requestTimestamp", () => {
     const options = { fetch, timeoutMs: 5000, crypto, sleep: () => Promise.resolve() };
     await expect(requestTimestamp(url, SIGNATURE, options)).rejects.toThrow(
       expect.objectContaining({ code: "TIMESTAMP_REQUEST_REFUSED", attempts: 2 }),
-    );
-  });
-});
-
-describe("fetchTimestampChain", () => {
-  const pem = [authority.tsa.party.der, authority.root.der].map((one) => new X509Certificate(one).toString()).join("");
-
-  test("reads the chain beside the authority", async () => {
-    const options = answering(bytesAnswer(pem, 200, "application/pem-certificate-chain"));
-    const chain = await fetchTimestampChain(`${URL_}/`, options);
-    expect(chain.map((one) => one.bytes)).toEqual([authority.tsa.party.der, authority.root.der]);
-    expect(options.asked[0]?.url).toBe(`${URL_}/certchain`);
-  });
-
-  test.for([
-    ["that is no PEM", "no chain"],
-    ["that is no text", Uint8Array.of(0xff)],
-    ["with too many certificates", pem.repeat(9)],
-  ] as const)("refuses a chain %s", async ([, body]) => {
-    await expect(fetchTimestampChain(URL_, answering(bytesAnswer(body)))).rejects.toThrow(
-      code("SERVICE_RESPONSE_INVALID"),
     );
   });
 });

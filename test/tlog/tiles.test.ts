@@ -2,20 +2,12 @@ import { hash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
 import { verifyInclusion } from "../../src/tlog/merkle.ts";
-import {
-  entryBundlePath,
-  inclusionProofFromTiles,
-  parseEntryBundle,
-  parseTile,
-  tileAt,
-  tilePath,
-  type Tile,
-} from "../../src/tlog/tiles.ts";
+import { inclusionProofFromTiles, parseTile, tileAt, tilePath, type Tile } from "../../src/tlog/tiles.ts";
 import { hashOfHashes, pathOfHashes, tileAnswer } from "../support/rekor-answers.ts";
 
 const crypto = defaultCryptoProvider();
 
-describe("tilePath and entryBundlePath (C2SP tlog-tiles, Merkle Tree)", () => {
+describe("tilePath (C2SP tlog-tiles, Merkle Tree)", () => {
   test.for([
     [0, 0n, 256, "tile/0/000"],
     [1, 999n, 256, "tile/1/999"],
@@ -26,11 +18,6 @@ describe("tilePath and entryBundlePath (C2SP tlog-tiles, Merkle Tree)", () => {
     [2, 0n, 1, "tile/2/000.p/1"],
   ] as const)("writes level %i, index %i, width %i", ([level, index, width, path]) => {
     expect(tilePath({ level, index, width })).toBe(path);
-  });
-
-  test("writes bundles of entries likewise", () => {
-    expect(entryBundlePath({ index: 273n, width: 112 })).toBe("tile/entries/273.p/112");
-    expect(entryBundlePath({ index: 1234067n, width: 256 })).toBe("tile/entries/x001/x234/067");
   });
 });
 
@@ -69,26 +56,6 @@ describe("parseTile", () => {
     ["has more hashes than a tile", new Uint8Array(257 * 32), 256],
   ] as const)("refuses a tile that %s", ([, bytes, width]) => {
     expect(() => parseTile(bytes, width)).toThrow(expect.objectContaining({ code: "TLOG_ENTRY_MALFORMED" }));
-  });
-});
-
-describe("parseEntryBundle", () => {
-  const bundle = Uint8Array.of(0, 1, 7, 0, 0, 0, 2, 8, 9);
-
-  test("gives the entries, each after its length", () => {
-    expect(parseEntryBundle(bundle, 3)).toEqual([Uint8Array.of(7), Uint8Array.of(), Uint8Array.of(8, 9)]);
-    expect(parseEntryBundle(bundle, 1)).toEqual([Uint8Array.of(7)]);
-    const long = new Uint8Array(0x1234);
-    expect(parseEntryBundle(Uint8Array.of(0x12, 0x34, ...long), 1)).toEqual([long]);
-  });
-
-  test.for([
-    ["ends inside a length", bundle.subarray(0, 6), 2],
-    ["ends inside an entry", bundle.subarray(0, 8), 3],
-    ["has fewer entries", bundle, 4],
-    ["has more entries than a bundle", new Uint8Array(257 * 2), 256],
-  ] as const)("refuses a bundle that %s", ([, bytes, width]) => {
-    expect(() => parseEntryBundle(bytes, width)).toThrow(expect.objectContaining({ code: "TLOG_ENTRY_MALFORMED" }));
   });
 });
 
