@@ -64,10 +64,7 @@ try {
     },
     options,
   );
-  for (const [name, { json }] of [
-    ["app.sigstore.json", signed],
-    ["app.sbom.sigstore.json", attested],
-  ]) {
+  for (const [name, { json }] of Object.entries({ "app.sigstore.json": signed, "app.sbom.sigstore.json": attested })) {
     writeFileSync(join(folder, name), json);
     say(`  ${name}: ${json.length} bytes`);
   }

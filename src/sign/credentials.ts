@@ -26,7 +26,7 @@ import type { SignerChoice } from "./options.ts";
 import { requestOptions, type Settings } from "./settings.ts";
 
 /** A certificate is not used for a new signature so close to its end: services must still answer within its life. */
-export const CERTIFICATE_MARGIN_MS = 60_000;
+const CERTIFICATE_MARGIN_MS = 60_000;
 /** A token is not sent so close to its end. */
 const TOKEN_MARGIN_MS = 5_000;
 const DEFAULT_AUDIENCE = "sigstore";
@@ -403,9 +403,12 @@ export class KeylessCredentials implements CredentialSource {
     return { signer, material: { kind: "certificate", certificate, intermediates: [], detachedScts } };
   }
 
-  /** Says whom a certificate out of a state file must name, where that can be told without asking for a token. */
-  heldToken(): IdentityToken | undefined {
-    const { identityToken } = this.#choice;
-    return typeof identityToken === "string" ? parseIdentityToken(identityToken) : this.#token;
+  /** Says whom a certificate out of a state file must name, where that can be told without asking a person. */
+  async heldToken(): Promise<IdentityToken | undefined> {
+    const { identityToken, identity, knownToken } = this.#choice;
+    if (typeof identityToken === "string") return parseIdentityToken(identityToken);
+    if (this.#token !== undefined || identity !== undefined) return this.#token;
+    const known = await knownToken?.();
+    return known === undefined ? undefined : parseIdentityToken(known);
   }
 }

@@ -152,7 +152,7 @@ export interface Row {
   readonly question: Question | undefined;
 }
 
-export const VERIFIERS: readonly VerifierName[] = ["cli", "library", "cosign", "sigstore-go", "gh"];
+const VERIFIERS: readonly VerifierName[] = ["cli", "library", "cosign", "sigstore-go", "gh"];
 
 /** Lets one of the signers sign a row, and asks every verifier every question about the bundle. */
 export async function tryCase(one: Case, signer: SignerName, matrix: Matrix): Promise<Row> {
@@ -305,6 +305,6 @@ export function printMatrix(title: string, rows: readonly Row[]): void {
 }
 
 /** Ends the run where something fails that is not the question. */
-export function must(who: string, { status, stderr }: Outcome): void {
+function must(who: string, { status, stderr }: Outcome): void {
   if (status !== 0) throw new Error(`${who} failed: ${stderr.trim()}`);
 }

@@ -138,7 +138,7 @@ export async function askLibrary(
   }
 }
 
-export function predicateTypeOf(type: string): string {
+function predicateTypeOf(type: string): string {
   const uris: Readonly<Record<string, string>> = {
     custom: "https://cosign.sigstore.dev/attestation/v1",
     slsaprovenance1: "https://slsa.dev/provenance/v1",

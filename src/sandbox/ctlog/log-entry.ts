@@ -90,7 +90,7 @@ export function encodeEcdsaSignature(signature: Uint8Array): Uint8Array {
  *
  * @see RFC 6962 §3.2
  */
-export function encodeSct(sct: SignedCertificateTimestamp): Uint8Array {
+function encodeSct(sct: SignedCertificateTimestamp): Uint8Array {
   return concatBytes(
     Uint8Array.of(0),
     sct.logId,
