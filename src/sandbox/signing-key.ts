@@ -6,7 +6,7 @@
 
 import { createPublicKey, sign, type KeyObject } from "node:crypto";
 import { parsePublicKey, type PublicKey } from "../crypto/public-key.ts";
-import { newPrivateKey, storedKey, type StoredKeyType } from "./identity-key.ts";
+import { newPrivateKey, storedKey, type StoredKeyType } from "./stored-key.ts";
 import type { SandboxStore } from "./store.ts";
 
 /** Is a private key at work. */

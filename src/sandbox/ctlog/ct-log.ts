@@ -14,7 +14,7 @@ import type { SignedCertificateTimestamp } from "../../x509/sct.ts";
 import { hashLeaf, MerkleTree } from "../merkle-tree.ts";
 import { readBody } from "../request-body.ts";
 import type { SandboxService, ServiceContext } from "../service.ts";
-import { newPrivateKey, storedKey } from "../identity-key.ts";
+import { newPrivateKey, storedKey } from "../stored-key.ts";
 import {
   encodeCertificateLeaf,
   encodeEcdsaSignature,

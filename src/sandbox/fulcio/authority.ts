@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { encodePem, parsePem } from "../../encoding/pem.ts";
 import { encodeUtf8, tryDecodeUtf8 } from "../../encoding/utf8.ts";
 import { parseCertificate } from "../../x509/certificate.ts";
-import { newPrivateKey, storedKey } from "../identity-key.ts";
+import { newPrivateKey, storedKey } from "../stored-key.ts";
 import type { SandboxStore } from "../store.ts";
 import {
   authorityExtensions,

@@ -16,7 +16,7 @@ import { readFulcioExtensions } from "../../x509/fulcio.ts";
 import type { SignedCertificateTimestamp } from "../../x509/sct.ts";
 import type { CertificateLog } from "../ctlog/ct-log.ts";
 import { encodeSctList, sctToJson } from "../ctlog/log-entry.ts";
-import { newPrivateKey } from "../identity-key.ts";
+import { newPrivateKey } from "../stored-key.ts";
 import { readBody } from "../request-body.ts";
 import type { SandboxService, ServiceContext } from "../service.ts";
 import { ApiError, REFUSAL } from "./api-error.ts";

@@ -1,7 +1,7 @@
 import { createPublicKey, hash, type KeyObject } from "node:crypto";
 import { CompactSign, type JSONWebKeySet, type JWK } from "jose";
 import { encodeUtf8, tryDecodeUtf8 } from "../../encoding/utf8.ts";
-import { newPrivateKey, storedKey } from "../identity-key.ts";
+import { newPrivateKey, storedKey } from "../stored-key.ts";
 import type { SandboxStore } from "../store.ts";
 import type { Claim } from "./claims.ts";
 

@@ -6,7 +6,7 @@ import { parsePublicKey } from "../../../src/crypto/public-key.ts";
 import { createCtLog, type CtLog } from "../../../src/sandbox/ctlog/ct-log.ts";
 import { LeafIssuance, newAuthority, type Authority } from "../../../src/sandbox/fulcio/authority.ts";
 import { newSerialNumber, signCertificate } from "../../../src/sandbox/fulcio/certificate-builder.ts";
-import { newPrivateKey } from "../../../src/sandbox/identity-key.ts";
+import { newPrivateKey } from "../../../src/sandbox/stored-key.ts";
 import { createMemoryStore } from "../../../src/sandbox/store.ts";
 import { verifyConsistency, verifyInclusion } from "../../../src/tlog/merkle.ts";
 import { parseCertificate } from "../../../src/x509/certificate.ts";

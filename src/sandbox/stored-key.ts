@@ -1,3 +1,9 @@
+/**
+ * Private keys that the sandbox makes for its services, and keeps.
+ *
+ * @module
+ */
+
 import { createPrivateKey, generateKeyPair, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import { encodeUtf8 } from "../encoding/utf8.ts";
