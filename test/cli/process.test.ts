@@ -169,8 +169,8 @@ describe(`the program as a process (${basename(PROGRAM)})`, () => {
 const NOT_FOR_VERIFICATION = new RegExp(
   [
     "tuf-js|@tufjs|re2js|undici|@noble",
-    String.raw`^src/(?:tuf/|policy/|report/(?!printable)|cli/(?:help|output-file|commands/(?!verify-blob\.ts)))`,
-    "^dist/cli/(?:load-trust|instances|updater|pattern|text|json|remedies|tree|help|output-file|trusted-root|bundle-inspect|completion|env|initialize|version|verify-blob-attestation)-",
+    String.raw`^src/(?:tuf/|oidc/|fulcio/|rekor/|timestamp/|keys/(?!key-reference)|sign/|sandbox/|policy/|report/|cli/(?:help|output-file|commands/(?!verify-blob\.ts)))`,
+    String.raw`^dist/cli/(?!(?:main|process|program|verify-blob|verification)[-.])`,
   ].join("|"),
 );
 
