@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+
 import { tryParseDigest } from "../../crypto/digest.ts";
 
 const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
@@ -27,4 +29,9 @@ export type ContentAlgorithm = "sha256" | "sha512";
 export function tryReadAlgorithm(digest: string): ContentAlgorithm | undefined {
   const algorithm = tryParseDigest(digest)?.algorithm;
   return algorithm === undefined || algorithm === "sha384" || digest !== digest.toLowerCase() ? undefined : algorithm;
+}
+
+/** Gives the digest that content has here. */
+export function digestOf(bytes: Uint8Array, algorithm: ContentAlgorithm): string {
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
 }

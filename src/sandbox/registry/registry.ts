@@ -5,18 +5,17 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
-
 import type { JsonObject } from "../../encoding/json.ts";
-import { encodeUtf8 } from "../../encoding/utf8.ts";
 import { MAX_REGISTRY_MANIFEST_BYTES, MAX_REGISTRY_PAGE, MAX_SANDBOX_RECORDS } from "../../limits.ts";
 import { readBody } from "../request-body.ts";
 import type { SandboxService, ServiceContext } from "../service.ts";
 import { RegistryError } from "./api-error.ts";
 import { Authorization, type Access, type AuthenticationScheme, type RegistryCredentials } from "./authorization.ts";
+import { answerContent, meetsConditions, type Content } from "./content-answer.ts";
 import { Contents, type StoredManifest } from "./contents.ts";
-import { INDEX_MEDIA_TYPE, otherMediaType, parseManifest } from "./manifest.ts";
-import { isRepositoryName, isTag, tryReadAlgorithm } from "./references.ts";
+import { INDEX_MEDIA_TYPE, parseManifest } from "./manifest.ts";
+import { digestOf, isRepositoryName, isTag, tryReadAlgorithm } from "./references.ts";
+import { routeOf } from "./route.ts";
 import { Uploads, type Upload } from "./uploads.ts";
 
 /**
@@ -73,55 +72,6 @@ export interface RegistryOptions {
  */
 export function createRegistry(context: ServiceContext, options: RegistryOptions = {}): SandboxService {
   return new Registry(context, options);
-}
-
-/** What a path is about. */
-type Route =
-  | { readonly kind: "base" | "catalog" | "token" | "unknown" }
-  | {
-      readonly kind: "manifest" | "blob" | "upload" | "referrers" | "storage";
-      readonly name: string;
-      readonly last: string;
-    }
-  | { readonly kind: "uploads" | "tags"; readonly name: string };
-
-function routeOf(pathname: string): Route {
-  const path = decodePath(pathname);
-  if (path === "/v2" || path === "/v2/") return { kind: "base" };
-  if (path === "/v2/_catalog") return { kind: "catalog" };
-  if (path === "/token") return { kind: "token" };
-  const [, name = ""] = /^\/v2\/(.+)\/(?:tags\/list|blobs\/uploads\/?)$/s.exec(path) ?? [];
-  if (name !== "") return { kind: path.endsWith("/tags/list") ? "tags" : "uploads", name };
-  const {
-    repository = "",
-    kind = "",
-    last = "",
-  } = /^\/(?:v2|storage)\/(?<repository>.+?)\/(?<kind>manifests|blobs\/uploads|blobs|referrers)\/(?<last>[^/]+)$/s.exec(
-    path,
-  )?.groups ?? {};
-  const at = { name: repository, last };
-  if (path.startsWith("/storage/")) return kind === "blobs" ? { kind: "storage", ...at } : { kind: "unknown" };
-  switch (kind) {
-    case "manifests":
-      return { kind: "manifest", ...at };
-    case "blobs":
-      return { kind: "blob", ...at };
-    case "blobs/uploads":
-      return { kind: "upload", ...at };
-    case "referrers":
-      return { kind: "referrers", ...at };
-    default:
-      return { kind: "unknown" };
-  }
-}
-
-/** Some clients write the colon of a digest as `%3A`. What is decoded is held to the grammars of names before it is used. */
-function decodePath(pathname: string): string {
-  try {
-    return decodeURIComponent(pathname);
-  } catch {
-    return "";
-  }
 }
 
 /** Is a request with what is to be made of it. */
@@ -548,106 +498,6 @@ class Registry implements SandboxService {
 
 // ---- answers
 
-/** Is what is stored under a digest. */
-interface Content {
-  readonly size: number;
-  readonly digest: string;
-  readonly mediaType: string;
-  readonly stream: (start: number, end: number) => ReadableStream<Uint8Array>;
-}
-
-/** Answers with content, a part of it, or what is said about it. */
-function answerContent({ request, traits }: Asked, content: Content): Response {
-  const { size, digest } = content;
-  const etag = `"${digest}"`;
-  const headers: Record<string, string> = {
-    "content-type": traits.has("wrong-media-type") ? otherMediaType(content.mediaType) : content.mediaType,
-    "docker-content-digest": traits.has("wrong-digest") ? digestOf(encodeUtf8(digest), "sha256") : digest,
-    etag,
-    "accept-ranges": "bytes",
-  };
-  if (listsTag(request.headers.get("if-none-match"), etag)) return new Response(null, { status: 304, headers });
-  const range = readRange(request.headers, etag, size);
-  if (range === "unsatisfiable")
-    return new Response(null, { status: 416, headers: { "content-range": `bytes */${size}` } });
-  const { start, end } = range ?? { start: 0, end: size };
-  if (range !== undefined) headers["content-range"] = `bytes ${start}-${end - 1}/${size}`;
-  const status = range === undefined ? 200 : 206;
-  const isEndless = traits.has("endless-content") && request.method !== "HEAD";
-  if (!isEndless) headers["content-length"] = `${end - start}`;
-  if (request.method === "HEAD") return new Response(null, { status, headers });
-  let body = content.stream(start, end);
-  if (traits.has("wrong-bytes")) body = body.pipeThrough(flipFirstBit());
-  if (isEndless) body = body.pipeThrough(goOn());
-  return new Response(body, { status, headers });
-}
-
-function flipFirstBit(): TransformStream<Uint8Array, Uint8Array> {
-  let isFirst = true;
-  return new TransformStream({
-    transform(piece, controller) {
-      const [first] = piece;
-      if (!isFirst || first === undefined) return controller.enqueue(piece);
-      isFirst = false;
-      const changed = piece.slice();
-      changed[0] = first ^ 1;
-      controller.enqueue(changed);
-    },
-  });
-}
-
-/** Goes on with white space, for longer than anybody should listen. */
-function goOn(): ReadableWritablePair<Uint8Array, Uint8Array> {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  const reader = readable.getReader();
-  const spaces = new Uint8Array(65_536).fill(0x20);
-  let sent = 0;
-  return {
-    writable,
-    readable: new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        const { value, done } = await reader.read();
-        if (!done) return controller.enqueue(value);
-        sent += spaces.length;
-        if (sent > ENDLESS_BYTES) controller.close();
-        else controller.enqueue(spaces.slice());
-      },
-      cancel: (reason) => reader.cancel(reason),
-    }),
-  };
-}
-
-const ENDLESS_BYTES = 8 * 1024 * 1024 * 1024;
-
-/** Reads one range of bytes; several, or something else, ask for everything. @see RFC 9110 §14.2 */
-function readRange(
-  headers: Headers,
-  etag: string,
-  size: number,
-): { readonly start: number; readonly end: number } | "unsatisfiable" | undefined {
-  const condition = headers.get("if-range");
-  const [, from = "", to = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(headers.get("range") ?? "") ?? [];
-  if ((condition !== null && condition !== etag) || (from === "" && to === "")) return undefined;
-  if (from === "")
-    return to === "0" || size === 0 ? "unsatisfiable" : { start: Math.max(0, size - Number(to)), end: size };
-  if (to !== "" && Number(to) < Number(from)) return undefined;
-  if (Number(from) >= size) return "unsatisfiable";
-  return { start: Number(from), end: to === "" ? size : Math.min(size, Number(to) + 1) };
-}
-
-/** Says whether what is there now is what the client takes it for. @see RFC 9110 §13.1 */
-function meetsConditions(headers: Headers, digest: string | undefined): boolean {
-  const etag = digest === undefined ? undefined : `"${digest}"`;
-  const wanted = headers.get("if-match");
-  if (wanted !== null && (etag === undefined || !listsTag(wanted, etag))) return false;
-  return etag === undefined || !listsTag(headers.get("if-none-match"), etag);
-}
-
-function listsTag(header: string | null, etag: string): boolean {
-  const tags = header?.split(",").map((tag) => tag.trim().replace(/^W\//, "")) ?? [];
-  return tags.includes("*") || tags.includes(etag);
-}
-
 function blobCreated({ url, traits }: Asked, name: string, digest: string): Response {
   const location = locationOf(url, traits, `/v2/${name}/blobs/${digest}`);
   return new Response(null, { status: 201, headers: { location, "docker-content-digest": digest } });
@@ -699,10 +549,6 @@ async function readWhole(request: Request, maxBytes: number): Promise<Uint8Array
   } catch {
     throw new RegistryError("SIZE_INVALID", "the body broke off");
   }
-}
-
-function digestOf(bytes: Uint8Array, algorithm: "sha256" | "sha512"): string {
-  return `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
 }
 
 /** "lexical order (i.e. case-insensitive alphanumeric order)"; names that differ only in case need one too. */
