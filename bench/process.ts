@@ -17,17 +17,15 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 
 import { realCase, realPath } from "../test/support/real.ts";
+import { CLI, COSIGN, PROJECT } from "./programs.ts";
 import { runWatched } from "./watched.ts";
 
-const PROJECT = fileURLToPath(new URL("..", import.meta.url));
-const CLI = join(PROJECT, "dist", "cli", "main.js");
-const COSIGN = join(process.env["COSIGN_TS_PEERS"] ?? join(homedir(), ".cache", "cosign-ts-peers"), "bin", "cosign");
 const RUNS = 21;
 const GIB = 1024 ** 3;
 

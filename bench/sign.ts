@@ -18,10 +18,9 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 
 import type * as SandboxLibrary from "../src/sandbox/index.ts";
 import { createRekorV1 } from "../src/sandbox/rekor1/rekor-v1.ts";
@@ -29,11 +28,9 @@ import { createRekorV2 } from "../src/sandbox/rekor2/rekor-v2.ts";
 import type { SandboxService, ServiceContext } from "../src/sandbox/service.ts";
 import { createFolderStore } from "../src/sandbox/store-on-disk.ts";
 import type * as SignLibrary from "../src/sign/index.ts";
+import { CLI, COSIGN } from "./programs.ts";
 import { runWatched } from "./watched.ts";
 
-const PROJECT = fileURLToPath(new URL("..", import.meta.url));
-const CLI = join(PROJECT, "dist", "cli", "main.js");
-const COSIGN = join(process.env["COSIGN_TS_PEERS"] ?? join(homedir(), ".cache", "cosign-ts-peers"), "bin", "cosign");
 const RUNS = 11;
 const GIB = 1024 ** 3;
 const BATCH = 1000;
