@@ -9,6 +9,7 @@ import { parsePublicKey, type PublicKey } from "../../src/crypto/public-key.ts";
 import { algorithmOf, type SignatureAlgorithm } from "../../src/crypto/registry.ts";
 import { SigstoreError } from "../../src/errors.ts";
 import { providers } from "../support/crypto-providers.ts";
+import { isInSample } from "../support/samples.ts";
 
 interface Group {
   readonly publicKeyDer?: string | null;
@@ -53,6 +54,7 @@ async function disagreements(
     signature: Uint8Array,
     message: Uint8Array,
   ) => Promise<boolean> | boolean,
+  isAsked: (vector: Vector) => boolean = () => true,
 ): Promise<{ readonly answered: number; readonly wrong: readonly string[] }> {
   const wrong: string[] = [];
   let answered = 0;
@@ -64,7 +66,7 @@ async function disagreements(
       if (!(error instanceof SigstoreError)) throw error;
     }
     const algorithm = key && algorithmOf(scheme, hashOf(group), key);
-    for (const vector of group.tests) {
+    for (const vector of group.tests.filter(isAsked)) {
       const valid =
         key !== undefined &&
         algorithm !== undefined &&
@@ -106,15 +108,23 @@ describe.for(FILES)("verify (Wycheproof %s)", ([file, scheme]) => {
 
 const HASHED = FILES.filter(([, scheme]) => scheme !== "ed25519" && scheme !== "ml-dsa");
 
+/** Of the larger curves, which are slow without the runtime and share their code with P-256, a sample is enough for every day. */
+const isSlow = (file: string): boolean => /^ecdsa_secp(384|521)/.test(file);
+
 describe.for(HASHED)("verifyDigest (Wycheproof %s)", ([file, scheme]) => {
   test("answers every vector as expected from the digest alone", async () => {
     const { numberOfTests, testGroups } = read(file);
     const provider = createNodeProvider(crypto);
-    const { answered, wrong } = await disagreements(testGroups, scheme, (algorithm, key, signature, message) =>
-      provider.verifyDigest(algorithm, key, signature, sha(algorithm, message)),
+    const isAsked = ({ tcId }: Vector): boolean => !isSlow(file) || isInSample(tcId, 4);
+    const { answered, wrong } = await disagreements(
+      testGroups,
+      scheme,
+      (algorithm, key, signature, message) => provider.verifyDigest(algorithm, key, signature, sha(algorithm, message)),
+      isAsked,
     );
     expect(wrong).toEqual([]);
-    expect(answered).toBe(numberOfTests);
+    expect(answered).toBe(testGroups.flatMap(({ tests }) => tests).filter(isAsked).length);
+    expect(answered).toBeGreaterThan(isSlow(file) ? numberOfTests / 6 : numberOfTests - 1);
   });
 });
 

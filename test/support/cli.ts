@@ -71,7 +71,7 @@ export const PROGRAM: string = choose();
 export const PROGRAM_IS_BUILT: boolean = PROGRAM === built;
 
 /** Is where Node keeps compiled code between processes: from the sources each takes three times as long without. */
-const COMPILE_CACHE: string = join(projectDir, "node_modules", ".cache", "node-compile-cache");
+export const COMPILE_CACHE: string = join(projectDir, "node_modules", ".cache", "node-compile-cache");
 
 function choose(): string {
   const sources = join(projectDir, "src");

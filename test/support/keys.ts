@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import "./remembered-scrypt.ts";
 import { projectDir } from "./shared.ts";
 
 /** Of the keys in `testdata/keys` that have one. */

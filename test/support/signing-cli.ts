@@ -12,6 +12,7 @@ import { generateKeyPair } from "../../src/keys/generate.ts";
 import { startSandbox, type Sandbox } from "../../src/sandbox/sandbox.ts";
 import { temporaryFolder } from "./cli.ts";
 import { runInProcess, type Run } from "./program.ts";
+import "./remembered-scrypt.ts";
 
 export const ALICE = "alice@example.com";
 export const PASSWORD = "correct horse";

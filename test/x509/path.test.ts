@@ -48,6 +48,7 @@ import {
   type Party,
 } from "../support/certificates.ts";
 import { realCertificates } from "../support/real-certificates.ts";
+import { isInSample } from "../support/samples.ts";
 import { projectDir } from "../support/shared.ts";
 
 const crypto = defaultCryptoProvider();
@@ -871,7 +872,7 @@ describe("certificates of other software", () => {
     }
   });
 
-  test("a real leaf with any byte changed has no path", async () => {
+  test("a real leaf with any byte changed (a sample of them) has no path", async () => {
     const all = realCertificates().map(({ der }) => parseCertificate(der));
     const real = all.find(
       ({ bytes: { length }, extensions }) => length > 1000 && extensions.basicConstraints?.ca !== true,
@@ -882,6 +883,7 @@ describe("certificates of other software", () => {
     const signer = real as Certificate;
     expect((await findCertificatePaths(signer, chains, { purpose: "code-signing", crypto })).length).toBeGreaterThan(0);
     for (let i = 0; i < signer.bytes.length; i++) {
+      if (!isInSample(i, 4)) continue;
       const changed = Uint8Array.from(signer.bytes);
       changed[i] = (changed[i] ?? 0) ^ (1 << (i % 8));
       await expect(
