@@ -5,9 +5,10 @@
  */
 
 import { tryDecodeUtf8 } from "../encoding/utf8.ts";
+import { InputError } from "../errors.ts";
 import { readInputFile } from "../files/read-file.ts";
 import { MAX_KEY_FILE_BYTES } from "../limits.ts";
-import { getIdentityToken, type IdentityTokenOptions } from "../oidc/get-identity-token.ts";
+import { createContext, findToken, getIdentityToken, type IdentityTokenOptions } from "../oidc/get-identity-token.ts";
 import type { Interaction } from "../oidc/login.ts";
 import type { IdentityTokenRequest } from "../sign/options.ts";
 import type { ExpectedIdentity } from "../verify/identity.ts";
@@ -18,7 +19,9 @@ import { readLine } from "./input-lines.ts";
 /** Is where tokens come from. */
 export interface TokenSource {
   readonly obtain: (request: IdentityTokenRequest) => Promise<string>;
-  /** Whether a person logged in for the last token. */
+  /** Obtains a token that needs no person, which may have expired: `undefined` where somebody has to log in. */
+  readonly known: () => Promise<string | undefined>;
+  /** Whether a person logged in for the last token, or would have to. */
   readonly isLogin: () => boolean;
   readonly options: IdentityTokenOptions;
 }
@@ -52,9 +55,15 @@ export async function readTokenSource(
     signal: context.signal,
   };
   let login = false;
+  let known: Promise<string | undefined> | undefined;
   return {
     options,
     isLogin: () => login,
+    async known() {
+      const token = await (known ??= findKnownToken(options));
+      login = token === undefined;
+      return token;
+    },
     async obtain({ audience, signal }) {
       const { token, provider } = await getIdentityToken({ ...options, audience, signal: signal ?? context.signal });
       login = ["normal", "device"].includes(provider);
@@ -65,6 +74,19 @@ export async function readTokenSource(
       return token.raw;
     },
   };
+}
+
+/** A provider that is there and fails is an error here too: who goes on with a signature would otherwise be compared with nobody. */
+async function findKnownToken(options: IdentityTokenOptions): Promise<string | undefined> {
+  const { flow } = options;
+  if (flow !== undefined && flow !== "token") return undefined;
+  try {
+    const found = await findToken({ ...options, flow: "token" }, createContext(options), () => undefined);
+    return found.kind === "token" ? found.token.raw : undefined;
+  } catch (error) {
+    if (error instanceof InputError && error.code === "IDENTITY_TOKEN_UNAVAILABLE") return undefined;
+    throw error;
+  }
 }
 
 /**

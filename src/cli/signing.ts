@@ -228,6 +228,7 @@ async function readSigner(keyless: boolean, tokens: TokenSource, key: KeyReader,
   return {
     kind: "keyless",
     identityToken: tokens.obtain,
+    knownToken: tokens.known,
     identity: readCertificateIdentity(flags),
     signingAlgorithm: flags.string("signing-algorithm"),
     ...(flags.has("key") && { signer: await key.load(false), signingAlgorithm: undefined }),
@@ -287,7 +288,7 @@ function tell(event: SigningEvent, context: Context): void {
       notice(context, `tlog entry created with index: ${event.logIndex}`);
       return;
     case "state-resumed":
-      notice(context, `Going on with the signature in ${event.path}`);
+      notice(context, `Going on with the signature in ${event.path}${ofHolder(event.subject, event.issuer)}`);
       return;
     case "state-discarded":
       warn(context, `the signature in ${event.path} cannot be finished, and is begun anew: ${event.reason}`);
@@ -313,6 +314,12 @@ function tell(event: SigningEvent, context: Context): void {
     case "state-removed":
       trace(context, `signing: ${event.kind.replaceAll("-", " ")}`);
   }
+}
+
+/** Who goes on need not be who began, and should see in whose name. */
+function ofHolder(subject: string | undefined, issuer: string | undefined): string {
+  if (subject === undefined) return "";
+  return issuer === undefined ? `, of ${subject}` : `, of ${subject}, as ${issuer} says`;
 }
 
 /** Is one run over all files. */

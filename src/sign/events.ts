@@ -13,7 +13,15 @@
  */
 export type SigningEvent =
   | { readonly kind: "services-selected"; readonly services: SelectedServices }
-  | { readonly kind: "state-resumed"; readonly path: string; readonly timestamps: number; readonly entries: number }
+  | {
+      readonly kind: "state-resumed";
+      readonly path: string;
+      readonly timestamps: number;
+      readonly entries: number;
+      /** Whom the certificate in the state names, whose signature this therefore becomes; absent without a certificate of Fulcio. */
+      readonly subject?: string;
+      readonly issuer?: string;
+    }
   /** A state that cannot be finished any more is begun anew. */
   | { readonly kind: "state-discarded"; readonly path: string; readonly reason: string }
   | { readonly kind: "artifact-read"; readonly digest: string }

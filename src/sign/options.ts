@@ -58,6 +58,11 @@ export type SignerChoice =
       readonly kind: "keyless";
       /** A token, or what obtains one. Only a function lets a session outlive its first token. */
       readonly identityToken: string | ((request: IdentityTokenRequest) => Promise<string>);
+      /**
+       * Obtains a token that needs no person, to compare with whom the certificate in a state file names; `undefined` where only a
+       * login would give one. It is sent nowhere, and may have expired. Of no use beside a token that is text, and beside `identity`.
+       */
+      readonly knownToken?: (() => Promise<string | undefined>) | undefined;
       /** A name of the algorithm registry. Default `ecdsa-sha2-256-nistp256`. */
       readonly signingAlgorithm?: string | undefined;
       /** A key that is kept, in place of one that is made for the session. */

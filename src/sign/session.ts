@@ -550,7 +550,13 @@ export class SigningSession {
     }
     await this.#verifyDraft(draft, state);
     const { timestamps, entries } = draft;
-    observe({ kind: "state-resumed", path, timestamps: timestamps.size, entries: entries.size });
+    observe({
+      kind: "state-resumed",
+      path,
+      timestamps: timestamps.size,
+      entries: entries.size,
+      ...holderOf(draft.material, this.#settings),
+    });
     return draft;
   }
 
@@ -628,7 +634,7 @@ export class SigningSession {
     if (signer.kind === "keyless" && material.kind === "certificate") {
       const { certificate, detachedScts } = material;
       const { fulcio = "" } = state.services;
-      const token = this.#credentials instanceof KeylessCredentials ? this.#credentials.heldToken() : undefined;
+      const token = this.#credentials instanceof KeylessCredentials ? await this.#credentials.heldToken() : undefined;
       const { identity } = signer;
       const ended = now() > certificate.notAfter;
       await this.#answers.certificate(
@@ -689,6 +695,18 @@ function whyUnfinishable(draft: Draft, state: SigningState, settings: Settings):
 /** The certificate of a keyless signature: one that is given lives as long as it likes. */
 function shortLivedCertificate(material: SignerMaterial, { signer }: Settings): Certificate | undefined {
   return signer.kind === "keyless" && material.kind === "certificate" ? material.certificate : undefined;
+}
+
+/** Whom a certificate of Fulcio names. */
+function holderOf(
+  material: SignerMaterial,
+  settings: Settings,
+): { readonly subject?: string; readonly issuer?: string } {
+  const certificate = shortLivedCertificate(material, settings);
+  if (certificate === undefined) return {};
+  const { names, extensions } = readIdentityClaims(certificate);
+  const { issuer } = extensions;
+  return { subject: names[0]?.value ?? "", ...(issuer !== undefined && { issuer }) };
 }
 
 async function signWith(

@@ -20,7 +20,7 @@ import { verify } from "../../src/verify/verifier.ts";
 import { parseTrustedRoot } from "../../src/trust/trusted-root.ts";
 import { outcomeOf, utf8 } from "../support/logs.ts";
 import { email } from "../support/certificates.ts";
-import { issueCertificate, minutes, NOW } from "../support/sandbox/authorities.ts";
+import { ALICE, issueCertificate, ISSUER, minutes, NOW } from "../support/sandbox/authorities.ts";
 import { ALICE_SIGNED, ARTIFACT, makeSandbox, statementAbout } from "../support/sandbox/sandbox.ts";
 import {
   FULCIO,
@@ -280,6 +280,38 @@ describe("sign with a state file", async () => {
     const state = await interrupted(services);
     const signer = { ...KEYLESS, identityToken: identityToken({ email: "bob@example.com" }) };
     expect(await outcomeOf(sign(ARTIFACT, { ...services.options({ signer }), state }))).toBe("IDENTITY_MISMATCH");
+  });
+
+  test("compares it with a token that can be had without a login, too, and asks for no other", async () => {
+    const services = makeSigningServices(sandbox);
+    const state = await interrupted(services);
+    const login = (): never => expect.fail("somebody was asked to log in");
+    const before = services.asked().length;
+    const knowing = (claims: Readonly<Record<string, unknown>>): SigningOptions => {
+      const knownToken = (): Promise<string> => Promise.resolve(identityToken(claims));
+      return services.options({ signer: { kind: "keyless", identityToken: login, knownToken } });
+    };
+    expect(await outcomeOf(sign(ARTIFACT, { ...knowing({ email: "bob@example.com" }), state }))).toBe(
+      "IDENTITY_MISMATCH",
+    );
+    expect(services.asked()).toHaveLength(before);
+    const expired = { exp: Math.floor(minutes(-60).getTime() / 1000) };
+    await expect(sign(ARTIFACT, { ...knowing(expired), state })).resolves.toMatchObject({ resumed: true });
+  });
+
+  test("tells whose signature it goes on with, where nobody can be compared with it", async () => {
+    const services = makeSigningServices(sandbox);
+    const state = await interrupted(services);
+    services.events.length = 0;
+    const signer = {
+      kind: "keyless",
+      identityToken: (): never => expect.fail("somebody was asked to log in"),
+    } as const;
+    const { evidence } = await sign(ARTIFACT, { ...services.options({ signer }), state });
+    expect(services.events).toContainEqual(
+      expect.objectContaining({ kind: "state-resumed", subject: ALICE, issuer: ISSUER }),
+    );
+    expect(evidence?.signer).toMatchObject({ identity: { subjectAlternativeName: { value: ALICE } } });
   });
 
   type State = {
