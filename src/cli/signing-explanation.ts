@@ -48,9 +48,11 @@ export async function explainSigning(
   for (const text of services.notices) warn(context, text);
   const { selected } = services;
   const token = keyless ? await findToken(tokens) : undefined;
-  const signer = keyless ? undefined : await key.load(selected.rekor.length > 0);
+  // With --issue-certificate the key is there, and a certificate names the signer.
+  const held = flags.has("key") ? await key.load(!keyless && selected.rekor.length > 0) : undefined;
+  const signer = keyless ? undefined : held;
   const named = parseSigningAlgorithm(flags.string("signing-algorithm") ?? DEFAULT_SIGNING_ALGORITHM);
-  const hash: HashAlgorithm = (signer?.algorithm ?? named).hash ?? "sha256";
+  const hash: HashAlgorithm = (held?.algorithm ?? named).hash ?? "sha256";
   const described = await request.describe(hash);
   const disclosed: DisclosureRequest["signer"] | undefined =
     signer === undefined ? token && { kind: "identity-token", token } : { kind: "key", publicKey: signer.publicKey };
