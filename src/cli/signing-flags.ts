@@ -66,9 +66,9 @@ export const SIGNING_FLAGS: readonly Flag[] = [
     name: "signing-algorithm",
     kind: "string",
     value: "NAME",
-    default: DEFAULT_SIGNING_ALGORITHM,
     choices: SIGNING_ALGORITHMS,
-    description: "the algorithm of the key that is made for a certificate; with --key, one that fits it",
+    // No default of the flag: a key that is given has one of its own.
+    description: `the algorithm of the key that is made for a certificate (default ${DEFAULT_SIGNING_ALGORITHM}); with --key, one that fits it (default: its own)`,
   },
   {
     name: "signing-config",

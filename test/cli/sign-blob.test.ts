@@ -1,9 +1,10 @@
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { Context } from "../../src/cli/context.ts";
+import { generateKeyPair } from "../../src/keys/generate.ts";
 import type { Json } from "../support/json-edits.ts";
 import type { Run } from "../support/program.ts";
 import {
@@ -154,11 +155,10 @@ describe("sign-blob, with an identity", () => {
     expect(requestsOf(world().sandbox)).toEqual([]);
   });
 
-  test("takes tokens whose claims a private instance maps in its own way, and tells whom the certificate names", async () => {
+  test("takes the token of a workflow, and the certificate that names the workflow", async () => {
     const identity = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
     const token = await world().sandbox.token("github");
-    const { status, stderr } = await sign(["--identity-token", token, "--yes", "--bundle", "@app.json", "@app"]);
-    expect([status, stderr.includes(`The certificate names ${identity}\n`)]).toEqual([0, true]);
+    expect(outcome(await sign(["--identity-token", token, "--yes", "--bundle", "@app.json", "@app"]))).toBe("status 0");
     const issuer = `${world().sandbox.urls.oidc}/github`;
     expect(
       await verify(["--bundle", "@app.json", "--certificate-identity", identity, "--certificate-oidc-issuer", issuer]),
@@ -303,6 +303,18 @@ describe("sign-blob, with a key", () => {
     expect(outcome(await sign([...args, "ecdsa-sha2-384-nistp384"], withKey))).toBe("USAGE_INVALID");
     expect([folder.has("app.json"), requestsOf(world().sandbox)]).toEqual([false, []]);
     expect(outcome(await sign([...args, "ecdsa-sha2-256-nistp256"], withKey))).toBe("status 0");
+  });
+
+  test("a key signs with its own algorithm where none is named", async () => {
+    const { privateKeyPem } = await generateKeyPair({
+      algorithm: "ecdsa-sha2-384-nistp384",
+      password: () => Promise.resolve(new TextEncoder().encode(PASSWORD)),
+    });
+    folder.write("p384.key", privateKeyPem);
+    expect(outcome(await sign(["--key", "@p384.key", "--yes", "--bundle", "@app.json", "@app"], withKey))).toBe(
+      "status 0",
+    );
+    expect(bundleIn("app.json")["messageSignature"]).toMatchObject({ messageDigest: { algorithm: "SHA2_384" } });
   });
 
   test("refuses a certificate of another key", async () => {
@@ -618,6 +630,21 @@ describe("--explain", () => {
     expect(results(login.stdout)[0]).toMatchObject({ signer: { kind: "login", issuer: world().sandbox.urls.oidc } });
   });
 
+  test("names the digest that a key would sign for which a certificate is asked", async () => {
+    const { privateKeyPem } = await generateKeyPair({
+      algorithm: "ecdsa-sha2-384-nistp384",
+      password: () => Promise.resolve(new TextEncoder().encode(PASSWORD)),
+    });
+    folder.write("p384.key", privateKeyPem);
+    const args = [...TOKEN(), "--key", "@p384.key", "--issue-certificate", "--explain", "-o", "json", "@app"];
+    const { stdout } = await sign(args, withKey);
+    const hex = createHash("sha384").update(HELLO).digest("hex");
+    expect(results(stdout)[0]).toMatchObject({
+      signer: { kind: "identity-token", subject: ALICE },
+      artifacts: [{ digest: `sha384:${hex}` }],
+    });
+  });
+
   test("says that a login will tell, where there is no token", async () => {
     const { stdout } = await sign(["--explain", "@app"]);
     expect(stdout).toContain(`  whoever logs in at ${world().sandbox.urls.oidc}`);
@@ -637,11 +664,51 @@ describe("--resume-state", () => {
     world().sandbox.clearRequests();
     const { status, stderr } = await sign(args);
     expect([status, requestsOf(world().sandbox).includes("fulcio")]).toEqual([0, false]);
-    expect(stderr).toContain(`Going on with the signature in ${folder.at("state.json")}`);
+    const issuer = world().sandbox.urls.oidc;
+    expect(stderr).toContain(
+      `Going on with the signature in ${folder.at("state.json")}, of ${ALICE}, as ${issuer} says\n`,
+    );
     expect([folder.has("state.json"), await verify(["--bundle", "@app.json", ...signer()])]).toEqual([
       false,
       "verified",
     ]);
+  }, 20_000);
+});
+
+describe("--resume-state in another's name", () => {
+  /** What has been signed with a token, and waits for a log. */
+  async function interrupt(token: readonly string[]): Promise<readonly string[]> {
+    const rest = ["--bundle", "@app.json", "--resume-state", "@state.json", "@app"];
+    world().sandbox.setFault("rekor1", { kind: "lost-answer", path: "/api/v1/log/entries" });
+    onTestFinished(() => world().sandbox.clearFaults());
+    expect((await sign([...token, "--yes", "--timeout", "2s", ...rest])).status).toBe(1);
+    world().sandbox.clearFaults();
+    world().sandbox.clearRequests();
+    return rest;
+  }
+
+  test("is refused to a token of somebody else, given or of the surroundings, before anything is sent", async () => {
+    const rest = await interrupt(TOKEN());
+    const bob = await world().sandbox.token("email", { email: "bob@example.com" });
+    for (const run of [
+      await sign(["--identity-token", bob, "--yes", ...rest]),
+      await sign(["--yes", ...rest], { environment: { SIGSTORE_ID_TOKEN: bob } }),
+    ]) {
+      expect([outcome(run), requestsOf(world().sandbox)]).toEqual(["IDENTITY_MISMATCH", []]);
+      expect(run.stderr).toContain("bob@example.com");
+      expect(run.stderr).toContain(ALICE);
+    }
+    expect([folder.has("app.json"), folder.has("state.json")]).toEqual([false, true]);
+    const own = await sign(["--yes", ...rest], { environment: { SIGSTORE_ID_TOKEN: world().token } });
+    expect([outcome(own), requestsOf(world().sandbox).includes("fulcio")]).toEqual(["status 0", false]);
+  }, 20_000);
+
+  test("is asked about where only a login would say who goes on", async () => {
+    const rest = await interrupt(TOKEN());
+    const declined = await sign(rest, { stdin: input("n\n") });
+    expect([outcome(declined), requestsOf(world().sandbox)]).toEqual(["CONSENT_MISSING", []]);
+    expect(declined.stderr).toContain(`, of ${ALICE}, as `);
+    expect(outcome(await sign(rest, { stdin: input("y\n") }))).toBe("status 0");
   }, 20_000);
 });
 
