@@ -29,7 +29,7 @@ import { createRekorV1, REKOR_V1_FORGERIES, type RekorV1 } from "./rekor1/rekor-
 import { createRekorV2, REKOR_V2_FORGERIES, type RekorV2 } from "./rekor2/rekor-v2.ts";
 import type { SandboxService, ServiceContext } from "./service.ts";
 import { Shards } from "./shards.ts";
-import { createFolderStore, replaceFile } from "./store-on-disk.ts";
+import { createFolderStore, storeFile } from "./store-on-disk.ts";
 import { createMemoryStore, type SandboxStore } from "./store.ts";
 import {
   createTimestampAuthority,
@@ -492,10 +492,10 @@ class Assembly implements Sandbox {
       "signing_config.v0.2.json": signingConfig,
       "signing_config_rekor_v2.v0.2.json": signingConfig,
     });
-    replaceFile(paths.trustedRoot, trustedRoot, 0o644);
-    replaceFile(paths.signingConfig, signingConfig, 0o644);
-    replaceFile(paths.signingConfigRekor1, signingConfigRekor1, 0o644);
-    replaceFile(paths.tufRoot, this.#tuf.initialRoot, 0o644);
+    storeFile(paths.trustedRoot, trustedRoot, 0o644);
+    storeFile(paths.signingConfig, signingConfig, 0o644);
+    storeFile(paths.signingConfigRekor1, signingConfigRekor1, 0o644);
+    storeFile(paths.tufRoot, this.#tuf.initialRoot, 0o644);
   }
 
   #answer(): void {
@@ -570,9 +570,9 @@ class Assembly implements Sandbox {
     };
     const variable = (name: string): string =>
       `STACK_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-    replaceFile(paths.envJson, `${JSON.stringify(env, undefined, 2)}\n`, 0o644);
+    storeFile(paths.envJson, `${JSON.stringify(env, undefined, 2)}\n`, 0o644);
     const lines = Object.entries(env).map(([name, value]) => `${variable(name)}=${quote(value)}\n`);
-    replaceFile(paths.env, lines.join(""), 0o644);
+    storeFile(paths.env, lines.join(""), 0o644);
   }
 }
 

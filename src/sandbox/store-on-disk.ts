@@ -31,6 +31,7 @@ import { crc32 } from "node:zlib";
 import { InputError, StorageError } from "../errors.ts";
 import { MAX_STORE_RECORD_BYTES } from "../limits.ts";
 import { encodeSegment } from "../tuf/cache.ts";
+import { replaceFile } from "../tuf/replace-file.ts";
 import type { PendingFile, SandboxStore } from "./store.ts";
 
 /** Is a store that holds a folder until it is closed. */
@@ -72,7 +73,7 @@ export function createFolderStore(folder: string): FolderStore {
     };
     return {
       read: (name) => tryRead(pathOf(name)),
-      write: (name, bytes) => replaceFile(pathOf(name), bytes, 0o600),
+      write: (name, bytes) => storeFile(pathOf(name), bytes, 0o600),
       remove(name) {
         const path = pathOf(name);
         guardWrite(path, () => rmSync(path, { force: true }));
@@ -104,26 +105,18 @@ const LOCK_NAME = "~lock";
 const PARTIAL_NAME = "~partial";
 
 /**
- * Replaces a file whole or not at all. Its folder is made if need be.
+ * Stores a file whole or not at all. Its folder is made if need be.
  *
  * @throws {@link StorageError} `WRITE_FAILED`.
  */
-export function replaceFile(path: string, bytes: Uint8Array | string, mode: number): void {
-  const folder = join(path, "..");
-  const temporary = join(folder, `~${randomBytes(8).toString("hex")}.tmp`);
+export function storeFile(path: string, bytes: Uint8Array | string, mode: number): void {
   guardWrite(path, () => {
     try {
-      try {
-        writeFileSync(temporary, bytes, { mode, flag: "wx" });
-      } catch (error) {
-        if (codeOf(error) !== "ENOENT") throw error;
-        mkdirSync(folder, { recursive: true, mode: 0o700 });
-        writeFileSync(temporary, bytes, { mode, flag: "wx" });
-      }
-      renameSync(temporary, path);
+      replaceFile(path, bytes, mode);
     } catch (error) {
-      rmSync(temporary, { force: true });
-      throw error;
+      if (codeOf(error) !== "ENOENT") throw error;
+      mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+      replaceFile(path, bytes, mode);
     }
   });
 }

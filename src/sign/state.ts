@@ -19,13 +19,11 @@ import {
   MAX_TIMESTAMPS,
   MAX_TLOG_ENTRIES,
 } from "../limits.ts";
+import { replaceFile } from "../tuf/replace-file.ts";
 import { parseDetachedSct, serializeDetachedSct, type SignedCertificateTimestamp } from "../x509/sct.ts";
 import type { SelectedServices } from "./events.ts";
 
-const { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rmSync, writeSync } =
-  process.getBuiltinModule("node:fs");
-const { randomBytes } = process.getBuiltinModule("node:crypto");
-const { basename, dirname, join } = process.getBuiltinModule("node:path");
+const { closeSync, constants, fstatSync, openSync, readFileSync, rmSync } = process.getBuiltinModule("node:fs");
 
 const MEDIA_TYPE = "application/vnd.cosign-ts.signing-state.v1+json";
 
@@ -68,18 +66,9 @@ export function storeState(path: string, state: SigningState): void {
     loggedBy: state.loggedBy,
     ...(state.submittingTo !== undefined && { submittingTo: state.submittingTo }),
   });
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
-  let fd: number | undefined;
   try {
-    fd = openSync(temporary, "wx", 0o600);
-    let rest = Buffer.from(text);
-    while (rest.length > 0) rest = rest.subarray(writeSync(fd, rest));
-    closeSync(fd);
-    fd = undefined;
-    renameSync(temporary, path);
+    replaceFile(path, text, 0o600);
   } catch (cause) {
-    if (fd !== undefined) closeSync(fd);
-    rmSync(temporary, { force: true });
     throw new StorageError(
       "WRITE_FAILED",
       `could not keep the signing state in ${JSON.stringify(path)}: ${codeOf(cause)}`,

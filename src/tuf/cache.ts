@@ -5,12 +5,13 @@
  * @module
  */
 
-import { createHash, randomBytes } from "node:crypto";
-import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { accessSync, constants, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
 import { StorageError } from "../errors.ts";
+import { replaceFile } from "./replace-file.ts";
 
 /** Keeps files by name: segments that are safe as file names, with `/` between them. */
 export interface Cache {
@@ -58,13 +59,10 @@ export function createFolderCache(folder: string): Cache {
     },
     write(name, bytes) {
       const path = pathOf(name);
-      const temporary = `${path}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`;
       try {
         mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
-        writeFileSync(temporary, bytes, { mode: 0o600, flag: "wx" });
-        renameSync(temporary, path); // other processes see the old file or the new one, never a part
+        replaceFile(path, bytes, 0o600);
       } catch (cause) {
-        removeQuietly(temporary);
         throw new StorageError("WRITE_FAILED", `could not write the TUF cache ${path}: ${codeOf(cause)}`, {
           remedy: "make it writable, or name another folder with TUF_ROOT",
           cause,
@@ -121,14 +119,6 @@ function mayEnter(folder: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function removeQuietly(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // what could not be written need not be told a second time
   }
 }
 
