@@ -98,11 +98,16 @@ const FILES = [
 ] as const;
 
 describe.for(FILES)("verify (Wycheproof %s)", ([file, scheme]) => {
-  test.for(providers)("answers every vector as expected with %s", async ([, provider]) => {
+  test.for(providers)("answers every vector as expected with %s", async ([name, provider]) => {
     const { numberOfTests, testGroups } = read(file);
-    const { answered, wrong } = await disagreements(testGroups, scheme, (...args) => provider.verify(...args));
+    // Without the thread pool the same function is called, only otherwise.
+    const oneOf = name === "node without thread pool" ? 4 : 1;
+    const isAsked = ({ tcId }: Vector): boolean => isInSample(tcId, oneOf);
+    const { answered, wrong } = await disagreements(testGroups, scheme, (...args) => provider.verify(...args), isAsked);
     expect(wrong).toEqual([]);
-    expect(answered).toBe(numberOfTests);
+    expect(answered).toBe(testGroups.flatMap(({ tests }) => tests).filter(isAsked).length);
+    if (oneOf === 1) expect(answered).toBe(numberOfTests);
+    else expect(answered).toBeGreaterThan(numberOfTests / 6);
   });
 });
 

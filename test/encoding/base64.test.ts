@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import type * as Base64 from "../../src/encoding/base64.ts";
-import { SAMPLE } from "../support/hostile.ts";
+import { anyText, SAMPLE } from "../support/hostile.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -31,8 +31,8 @@ function canonical(text: string, encoding: "base64" | "base64url"): Uint8Array |
   return bytes.toString(encoding) === text ? new Uint8Array(bytes) : undefined;
 }
 
-const anyText = fc.oneof(
-  fc.string({ unit: "binary" }),
+const candidateText = fc.oneof(
+  anyText(),
   fc.string({ unit: fc.constantFrom(...Array.from("ABQgwz09+/-_= \n")) }),
   fc.uint8Array().map((bytes) => Buffer.from(bytes).toString("base64")),
   fc.uint8Array().map((bytes) => Buffer.from(bytes).toString("base64url")),
@@ -98,7 +98,7 @@ for (const builtIn of [true, false]) {
 
       test("accepts exactly the one spelling that node:buffer writes", () => {
         fc.assert(
-          fc.property(anyText, (text) => {
+          fc.property(candidateText, (text) => {
             expect(tryDecodeBase64(text)).toEqual(canonical(text, "base64"));
           }),
           { ...SAMPLE, numRuns: 2000 },
@@ -137,7 +137,7 @@ for (const builtIn of [true, false]) {
 
       test("accepts exactly the spelling of node:buffer, with its padding or without any", () => {
         fc.assert(
-          fc.property(anyText, (text) => {
+          fc.property(candidateText, (text) => {
             const padded = /^[^=]*={1,2}$/.test(text) && text.length % 4 === 0;
             expect(tryDecodeBase64Url(text)).toEqual(canonical(padded ? text.replace(/=+$/, "") : text, "base64url"));
           }),
