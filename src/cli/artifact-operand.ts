@@ -26,6 +26,17 @@ const MAX_ARTIFACT_URL_BYTES = Number.MAX_SAFE_INTEGER;
 /** The time limit of the whole command is the one that counts. */
 const NO_TIMEOUT_MS = 2 ** 31 - 1;
 
+/** Says whether an operand is an address to fetch from. */
+export function isUrl(operand: string): boolean {
+  return /^https?:\/\//.test(operand);
+}
+
+/** Opens a file and reads nothing, which tells a folder, and what may not be read. @throws InputError. */
+export async function probeFile(path: string): Promise<void> {
+  const file = await openArtifactFile(path);
+  if (!(file instanceof Uint8Array)) await (file as AsyncGenerator<Uint8Array>).return(undefined);
+}
+
 /**
  * Opens the artifact. A name that exists as a file is that file, whatever else it looks like.
  *
@@ -39,7 +50,7 @@ export async function openArtifact(operand: string, context: Context): Promise<O
     end,
   });
   if (operand === "-") return watched(context.stdin, undefined);
-  if (/^https?:\/\//.test(operand)) {
+  if (isUrl(operand)) {
     const { stream, length } = await fetchStream(operand, MAX_ARTIFACT_URL_BYTES, {
       fetch,
       timeoutMs: NO_TIMEOUT_MS,

@@ -8,8 +8,17 @@ import { tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { InputError } from "../errors.ts";
 import { readInputFile } from "../files/read-file.ts";
 import { MAX_KEY_FILE_BYTES } from "../limits.ts";
-import { createContext, findToken, getIdentityToken, type IdentityTokenOptions } from "../oidc/get-identity-token.ts";
+import {
+  checkTokenOptions,
+  createContext,
+  DEFAULT_AUDIENCE,
+  findToken,
+  getIdentityToken,
+  type IdentityTokenOptions,
+} from "../oidc/get-identity-token.ts";
+import { checkIdentityToken, parseIdentityToken } from "../oidc/identity-token.ts";
 import type { Interaction } from "../oidc/login.ts";
+import { readExplicitToken } from "../oidc/providers/explicit.ts";
 import type { IdentityTokenRequest } from "../sign/options.ts";
 import type { ExpectedIdentity } from "../verify/identity.ts";
 import { notice, trace, type Context } from "./context.ts";
@@ -27,22 +36,24 @@ export interface TokenSource {
 }
 
 /**
- * Reads how to get a token. Nothing is asked yet.
+ * Reads how to get a token, and refuses what can be seen to fail. Nothing is asked yet, and a token that is given is read: it may come
+ * out of a pipe, once.
  *
+ * @param keyless - Whether a token will be asked for at all.
  * @param stdinIsTaken - Whether standard input is what is signed: then nobody can type there.
- * @throws InputError.
+ * @throws InputError, FormatError `IDENTITY_TOKEN_MALFORMED`.
  */
-export async function readTokenSource(
+export async function readTokenOptions(
   flags: Flags,
-  issuer: string | undefined,
+  keyless: boolean,
   stdinIsTaken: boolean,
   context: Context,
-): Promise<TokenSource> {
+): Promise<IdentityTokenOptions> {
   const secret = flags.string("oidc-client-secret-file");
+  const given = flags.string("identity-token");
   const options: IdentityTokenOptions = {
-    identityToken: flags.string("identity-token"),
+    identityToken: given,
     flow: flags.choice("fulcio-auth-flow", ["normal", "device", "token", "client_credentials"]),
-    issuer,
     clientId: flags.string("oidc-client-id"),
     clientSecret: secret === undefined ? undefined : await readSecret(secret),
     redirectUrl: flags.string("oidc-redirect-url"),
@@ -54,6 +65,18 @@ export async function readTokenSource(
     now: context.now,
     signal: context.signal,
   };
+  if (!keyless) return options;
+  checkTokenOptions(options);
+  if (given === undefined) return options;
+  const identityToken = await readExplicitToken(given, createContext(options).files);
+  const token = parseIdentityToken(identityToken);
+  // What is kept in a state file can be finished after the token has expired.
+  if (!flags.has("resume-state")) checkIdentityToken(token, { audience: DEFAULT_AUDIENCE, now: context.now() });
+  return { ...options, identityToken };
+}
+
+/** Makes the source of tokens of a command. */
+export function createTokenSource(options: IdentityTokenOptions, context: Context): TokenSource {
   let login = false;
   let known: Promise<string | undefined> | undefined;
   return {

@@ -10,7 +10,8 @@ import type { JsonObject } from "../encoding/json.ts";
 import { InputError, ServiceError, SigstoreError, TrustError } from "../errors.ts";
 import { formatDigest, type HashAlgorithm } from "../crypto/digest.ts";
 import { readInputFile } from "../files/read-file.ts";
-import { loadSigner } from "../keys/load-signer.ts";
+import { nameKeyReference, readKeyReference } from "../keys/key-reference.ts";
+import { readPrivateKey } from "../keys/private-key.ts";
 import type { Signer } from "../keys/signer.ts";
 import { parseSigningAlgorithm, SIGNING_ALGORITHMS } from "../keys/signing-algorithm.ts";
 import { MAX_CERTIFICATE_FILE_BYTES } from "../limits.ts";
@@ -18,12 +19,14 @@ import { disclosureToText, type Disclosure, type DisclosureRequest } from "../si
 import type { SelectedServices, SigningEvent } from "../sign/events.ts";
 import type { SignatureOptions, SignedBundle, SignerChoice } from "../sign/options.ts";
 import { SigningSession } from "../sign/session.ts";
+import { isUrl } from "./artifact-operand.ts";
 import { notice, trace, warn, type Context } from "./context.ts";
 import { usage, type Flags } from "./flags.ts";
+import { naming } from "./named-input.ts";
 import { readPassword } from "./password.ts";
 import { confirmContinue } from "./prompt.ts";
 import { PUBLIC_GOOD } from "./signing-flags.ts";
-import { readCertificateIdentity, readTokenSource, type TokenSource } from "./signing-identity.ts";
+import { createTokenSource, readCertificateIdentity, readTokenOptions, type TokenSource } from "./signing-identity.ts";
 import { planOutputs, writeSignature, type OutputNames, type OutputPlan } from "./signing-outputs.ts";
 import { checkServiceFlags, chooseServices, usesSigningConfig, type ChosenServices } from "./signing-services.ts";
 
@@ -43,6 +46,8 @@ export interface SigningRequest {
   readonly inputs: readonly string[];
   /** Whether standard input is something that is signed. */
   readonly stdinIsTaken: boolean;
+  /** Finds out whether what is to be signed can be read, as far as that needs no network. */
+  readonly check?: () => Promise<void>;
   /** Reads what is to be signed, once the flags are known to be good. */
   readonly items: () => Promise<readonly SigningItem[]>;
   /** Says what `--explain` tells of each input; given the hash that would be signed. */
@@ -68,15 +73,20 @@ export async function runSigning(request: SigningRequest, flags: Flags, context:
   const plan = planOutputs(inputs, names, usesSigningConfig(flags), flags, context);
   checkParts(plan, flags);
   const keyless = !flags.has("key") || flags.boolean("issue-certificate");
-  const chosen = await chooseServices(flags, keyless, context);
-  const tokens = await readTokenSource(flags, chosen.oidcIssuer, stdinIsTaken, context);
+  // All that can be told here, before a service or a person is asked for anything.
+  const tokenOptions = await readTokenOptions(flags, keyless, stdinIsTaken, context);
   const key = new KeyReader(flags, context);
+  await key.check();
+  const certificate = await readOwnCertificate(flags);
+  await request.check?.();
+  const chosen = await chooseServices(flags, keyless, context);
+  const tokens = createTokenSource({ ...tokenOptions, issuer: chosen.oidcIssuer }, context);
   if (flags.boolean("explain")) {
     const { explainSigning } = await import("./signing-explanation.ts");
     return await explainSigning({ request, chosen, tokens, keyless, key }, flags, context);
   }
   const session = await SigningSession.open({
-    signer: await readSigner(keyless, tokens, key, flags),
+    signer: await readSigner(keyless, tokens, key, certificate, flags),
     services: chosen.services,
     trust: chosen.trust,
     fetch: context.fetch,
@@ -181,6 +191,7 @@ function refuseUnpromised({ isLegacy, paths }: OutputPlan, { rekor }: SelectedSe
 export class KeyReader {
   readonly #flags: Flags;
   readonly #context: Context;
+  #pem: Promise<Uint8Array> | undefined;
   #password: Promise<Uint8Array> | undefined;
   #signer: Signer | undefined;
 
@@ -191,17 +202,30 @@ export class KeyReader {
 
   /** @throws InputError, FormatError, ServiceError. */
   async load(prehashed: boolean): Promise<Signer> {
+    return (this.#signer = await this.#open(prehashed, () => (this.#password ??= readPassword(this.#context))));
+  }
+
+  /** Looks at a key that is here, as far as that goes without its password. @throws InputError, FormatError. */
+  async check(): Promise<void> {
+    if (!this.#flags.has("key") || isUrl(this.#reference)) return;
+    try {
+      await this.#open(false, () => Promise.reject(new PasswordNeeded()));
+    } catch (error) {
+      if (!(error instanceof PasswordNeeded)) throw error;
+    }
+  }
+
+  get #reference(): string {
+    return this.#flags.string("key") ?? "";
+  }
+
+  /** Reads the file once: it may be a pipe. */
+  async #open(prehashed: boolean, password: () => Promise<Uint8Array>): Promise<Signer> {
     const { environment, fetch, signal } = this.#context;
-    const signer = await loadSigner(this.#flags.string("key") ?? "", {
-      environment,
-      fetch,
-      signal,
-      prehashed,
-      algorithm: this.#flags.string("signing-algorithm"),
-      password: () => (this.#password ??= readPassword(this.#context)),
-    });
-    this.#signer = signer;
-    return signer;
+    const pem = await (this.#pem ??= readKeyReference(this.#reference, "private key", { environment, fetch, signal }));
+    return await naming(nameKeyReference(this.#reference), () =>
+      readPrivateKey(pem, password, { prehashed, algorithm: this.#flags.string("signing-algorithm") }),
+    );
   }
 
   /** The key that signed, in PEM, where there is one. */
@@ -210,21 +234,32 @@ export class KeyReader {
   }
 }
 
-async function readSigner(keyless: boolean, tokens: TokenSource, key: KeyReader, flags: Flags): Promise<SignerChoice> {
+/** Ends the look at a key where only its password would tell more. */
+class PasswordNeeded extends Error {}
+
+type OwnCertificate = Pick<Extract<SignerChoice, { kind: "key" }>, "certificate" | "certificateChain">;
+
+async function readOwnCertificate(flags: Flags): Promise<OwnCertificate> {
   const certificate = flags.string("certificate");
   const chain = flags.string("certificate-chain");
-  if (!keyless) {
-    return {
-      kind: "key",
-      signer: ({ prehashed }) => key.load(prehashed),
-      ...(certificate !== undefined && {
-        certificate: await readInputFile(certificate, MAX_CERTIFICATE_FILE_BYTES, "certificate"),
-      }),
-      ...(chain !== undefined && {
-        certificateChain: await readInputFile(chain, MAX_CERTIFICATE_FILE_BYTES, "certificate chain"),
-      }),
-    };
-  }
+  return {
+    ...(certificate !== undefined && {
+      certificate: await readInputFile(certificate, MAX_CERTIFICATE_FILE_BYTES, "certificate"),
+    }),
+    ...(chain !== undefined && {
+      certificateChain: await readInputFile(chain, MAX_CERTIFICATE_FILE_BYTES, "certificate chain"),
+    }),
+  };
+}
+
+async function readSigner(
+  keyless: boolean,
+  tokens: TokenSource,
+  key: KeyReader,
+  certificate: OwnCertificate,
+  flags: Flags,
+): Promise<SignerChoice> {
+  if (!keyless) return { kind: "key", signer: ({ prehashed }) => key.load(prehashed), ...certificate };
   return {
     kind: "keyless",
     identityToken: tokens.obtain,

@@ -6,15 +6,11 @@ import { readLoginToken, requestAsClient, SCOPE, type LoginOptions } from "./log
 /**
  * Logs in as the client itself, with its secret and without a person.
  *
- * @throws InputError `IDENTITY_TOKEN_UNAVAILABLE` without a secret; ServiceError.
+ * @throws {@link InputError} `IDENTITY_TOKEN_UNAVAILABLE` without a secret; ServiceError.
  * @see {@link https://www.rfc-editor.org/rfc/rfc6749#section-4.4 | RFC 6749 §4.4}
  */
 export async function logInAsClient(options: LoginOptions): Promise<IdentityToken> {
-  if (options.clientSecret === undefined) {
-    throw new InputError("IDENTITY_TOKEN_UNAVAILABLE", "client credentials are asked for, but there is no secret", {
-      remedy: "give the client's secret with --oidc-client-secret-file",
-    });
-  }
+  requireClientSecret(options.clientSecret);
   const provider = await discoverProvider(options.issuer, options.request);
   const { body } = await requestAsClient(
     provider.tokenEndpoint,
@@ -23,4 +19,12 @@ export async function logInAsClient(options: LoginOptions): Promise<IdentityToke
     options,
   );
   return readLoginToken(body, options);
+}
+
+/** @throws {@link InputError} `IDENTITY_TOKEN_UNAVAILABLE` without a secret. */
+export function requireClientSecret(secret: string | undefined): void {
+  if (secret !== undefined) return;
+  throw new InputError("IDENTITY_TOKEN_UNAVAILABLE", "client credentials are asked for, but there is no secret", {
+    remedy: "give the client's secret with --oidc-client-secret-file",
+  });
 }

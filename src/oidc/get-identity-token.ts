@@ -16,8 +16,8 @@ import {
   type AmbientChoice,
   type ProviderExplanation,
 } from "./ambient.ts";
-import { logInWithBrowser } from "./browser-login.ts";
-import { logInAsClient } from "./client-credentials.ts";
+import { logInWithBrowser, OUT_OF_BAND } from "./browser-login.ts";
+import { logInAsClient, requireClientSecret } from "./client-credentials.ts";
 import { logInWithDevice } from "./device-login.ts";
 import { checkIdentityToken, parseIdentityToken, type IdentityToken } from "./identity-token.ts";
 import type { Interaction } from "./login.ts";
@@ -29,6 +29,7 @@ import {
   type TokenFiles,
 } from "./provider.ts";
 import { readExplicitToken } from "./providers/explicit.ts";
+import { parseRedirectUrl } from "./redirect-listener.ts";
 
 /**
  * Names a way to a token, in cosign's words: a browser (`normal`), another device, the token that is there (`token`), or the client
@@ -84,7 +85,8 @@ export interface ObtainedToken {
   readonly provider: string;
 }
 
-const DEFAULT_AUDIENCE = "sigstore";
+/** For whom tokens are, unless said otherwise. */
+export const DEFAULT_AUDIENCE = "sigstore";
 const DEFAULT_TIMEOUT_MS = 30_000;
 const PROXY_NAMES = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"];
 
@@ -138,6 +140,26 @@ export function createContext(options: IdentityTokenOptions): ProviderContext {
 }
 
 /**
+ * Refuses what can be seen to fail before anything is asked: providers that nobody knows, and options that contradict one another.
+ *
+ * @throws {@link InputError} `USAGE_INVALID`, `URL_INVALID`, `IDENTITY_TOKEN_UNAVAILABLE`.
+ */
+export function checkTokenOptions(options: IdentityTokenOptions): void {
+  const { flow, identityToken, provider, redirectUrl } = options;
+  if (isLogin(flow) && identityToken !== undefined)
+    throw contradiction(`an identity token is given, and the flow ${flow} would get another`);
+  if (isLogin(flow) && provider !== undefined)
+    throw contradiction(`the provider ${provider} is named, and the flow ${flow} would ask another`);
+  chooseProviders(options);
+  if (flow === "client_credentials") requireClientSecret(options.clientSecret);
+  if (redirectUrl !== undefined && redirectUrl !== OUT_OF_BAND) parseRedirectUrl(redirectUrl);
+}
+
+function isLogin(flow: LoginFlow | undefined): flow is Exclude<LoginFlow, "token"> {
+  return flow !== undefined && flow !== "token";
+}
+
+/**
  * Finds a token that needs no person. Otherwise says how to log in, if that is possible at all.
  *
  * @param check - Refuses a token; the provider that gave it then has failed.
@@ -147,20 +169,14 @@ export async function findToken(
   context: ProviderContext,
   check: (token: IdentityToken, provider?: IdentityProvider) => void,
 ): Promise<FoundToken> {
+  checkTokenOptions(options);
   const { flow, identityToken } = options;
-  const isLogin = flow !== undefined && flow !== "token";
   if (identityToken !== undefined) {
-    if (isLogin) throw contradiction(`an identity token is given, and the flow ${flow} would get another`);
     const token = parseIdentityToken(await readExplicitToken(identityToken, context.files));
     check(token);
     return { kind: "token", token, provider: "explicit" };
   }
-  if (isLogin) {
-    if (options.provider !== undefined) {
-      throw contradiction(`the provider ${options.provider} is named, and the flow ${flow} would ask another`);
-    }
-    return { kind: "login", flow };
-  }
+  if (isLogin(flow)) return { kind: "login", flow };
   const ambient = await askAmbient(options, context, check);
   if (ambient.kind === "token") return ambient;
   if (flow === "token" || options.provider !== undefined) throw unavailable(ambient.skipped, options.provider);

@@ -44,13 +44,7 @@ const PORT_ATTEMPTS = 5;
  * @see {@link https://www.rfc-editor.org/rfc/rfc8252#section-7.3 | RFC 8252 §7.3, §8.3}
  */
 export async function listenForRedirect(redirectUrl: string, state: string): Promise<RedirectListener> {
-  const url = URL.parse(redirectUrl);
-  if (url === null || url.protocol !== "http:" || !isLoopback(url) || url.search + url.hash + url.username !== "") {
-    throw new InputError("URL_INVALID", "redirect URL is not one on this machine", {
-      expected: DEFAULT_REDIRECT_URL,
-      remedy: "give a URL that begins with http://localhost:",
-    });
-  }
+  const url = parseRedirectUrl(redirectUrl);
   const { createServer } = await import("node:http");
   const { promise: response, resolve } = Promise.withResolvers<LoginResponse>();
   const visit = new Visits(url, state, resolve);
@@ -74,6 +68,18 @@ export async function listenForRedirect(redirectUrl: string, state: string): Pro
       }
     },
   };
+}
+
+/** Parses the address to which a browser comes back. @throws {@link InputError} `URL_INVALID` for one that is not on this machine. */
+export function parseRedirectUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url === null || url.protocol !== "http:" || !isLoopback(url) || url.search + url.hash + url.username !== "") {
+    throw new InputError("URL_INVALID", "redirect URL is not one on this machine", {
+      expected: DEFAULT_REDIRECT_URL,
+      remedy: "give a URL that begins with http://localhost:",
+    });
+  }
+  return url;
 }
 
 /**

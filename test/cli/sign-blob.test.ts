@@ -592,6 +592,84 @@ describe("sign-blob, services by URL as in cosign 2", () => {
   });
 });
 
+describe("mistakes that can be seen here", () => {
+  const BUNDLE = ["--bundle", "@app.json", "@app"];
+  const attest = ["--predicate", "@missing.json", ...BUNDLE];
+  test.for<readonly [string, string, readonly string[], Partial<Context>?]>([
+    ["a provider of tokens that nobody knows", "USAGE_INVALID", ["--oidc-provider", "nosuch", ...BUNDLE]],
+    [
+      "a provider and none",
+      "USAGE_INVALID",
+      ["--oidc-provider", "spiffe", "--oidc-disable-ambient-providers", ...BUNDLE],
+    ],
+    ["a flow that nobody knows", "USAGE_INVALID", ["--fulcio-auth-flow", "nosuch", ...BUNDLE]],
+    [
+      "a provider and a login",
+      "USAGE_INVALID",
+      ["--fulcio-auth-flow", "device", "--oidc-provider", "spiffe", ...BUNDLE],
+    ],
+    [
+      "a client without its secret",
+      "IDENTITY_TOKEN_UNAVAILABLE",
+      ["--fulcio-auth-flow", "client_credentials", ...BUNDLE],
+    ],
+    ["a file of a secret that is missing", "FILE_NOT_FOUND", ["--oidc-client-secret-file", "@missing", ...BUNDLE]],
+    ["a redirect URL elsewhere", "URL_INVALID", ["--oidc-redirect-url", "https://example.com/", ...BUNDLE]],
+    ["a token that is missing", "IDENTITY_TOKEN_UNAVAILABLE", ["--identity-token", "@missing", ...BUNDLE]],
+    ["a token that is none", "IDENTITY_TOKEN_MALFORMED", ["--identity-token", "@app", ...BUNDLE]],
+    ["a folder that is missing", "WRITE_FAILED", ["--bundle", "@missing/app.json", "@app"]],
+    ["one bundle for two files", "USAGE_INVALID", ["--bundle", "@app.json", "@app", "@lib"]],
+    ["a key that is missing", "FILE_NOT_FOUND", ["--key", "@missing.key", ...BUNDLE], withKey],
+    ["a public key for a private one", "PRIVATE_KEY_MALFORMED", ["--key", "@cosign.pub", ...BUNDLE], withKey],
+    ["a variable for a key that is not set", "USAGE_INVALID", ["--key", "env://MISSING", ...BUNDLE], withKey],
+    [
+      "a certificate that is missing",
+      "FILE_NOT_FOUND",
+      ["--key", "@cosign.key", "--certificate", "@missing", ...BUNDLE],
+      withKey,
+    ],
+    ["a file that is missing", "FILE_NOT_FOUND", ["--bundle", "@app.json", "@missing"]],
+    ["a signing config that is missing", "FILE_NOT_FOUND", ["--signing-config", "@missing", ...BUNDLE]],
+    ["a trusted root that is missing", "FILE_NOT_FOUND", ["--trusted-root", "@missing", ...BUNDLE]],
+    ["a predicate that is missing", "FILE_NOT_FOUND", ["attest-blob", ...attest]],
+    [
+      "a predicate that is no JSON",
+      "STATEMENT_MALFORMED",
+      ["attest-blob", "--type", "link", "--predicate", "@app", ...BUNDLE],
+    ],
+    [
+      "a file to attest that is missing",
+      "FILE_NOT_FOUND",
+      ["attest-blob", "--predicate", "@ok.json", "--bundle", "@app.json", "@missing"],
+    ],
+    ["a statement that is none", "STATEMENT_MALFORMED", ["attest-blob", "--statement", "@ok.json", "--bundle", "@b"]],
+  ])("%s: is told before anything is asked for over a network", async ([, code, words, surroundings]) => {
+    folder.write("ok.json", "{}");
+    const asked: string[] = [];
+    const fetch = (url: string): Promise<never> => {
+      asked.push(url);
+      return Promise.reject(new Error("not now"));
+    };
+    const [first = ""] = words;
+    const args = first === "attest-blob" ? words : ["sign-blob", ...words];
+    const ended = await run(paths([...args.slice(0, 1), "--yes", ...args.slice(1)]), { fetch, ...surroundings });
+    expect([outcome(ended), asked, folder.has("app.json")]).toEqual([code, [], false]);
+  });
+
+  test("a token that has expired is told beforehand, unless something may be finished with it", async () => {
+    const token = await world().sandbox.token("email", { exp: Math.floor(Date.now() / 1000) - 60 });
+    const asked: string[] = [];
+    const fetch = (url: string): Promise<never> => {
+      asked.push(url);
+      return Promise.reject(new Error("not now"));
+    };
+    const args = ["--yes", "--identity-token", token, ...BUNDLE];
+    expect([outcome(await signBare(args, { fetch })), asked]).toEqual(["IDENTITY_TOKEN_EXPIRED", []]);
+    await signBare(["--resume-state", "@state.json", ...args], { fetch });
+    expect(asked).not.toEqual([]);
+  });
+});
+
 describe("--explain", () => {
   test("names services, signer and what becomes public, and shows nobody anything", async () => {
     const { status, stdout, stderr } = await sign([...TOKEN(), "--explain", "@app", "@lib"]);

@@ -15,7 +15,7 @@ import { parseStatement } from "../../intoto/statement.ts";
 import { MAX_BUNDLE_BYTES, MAX_SUBJECTS } from "../../limits.ts";
 import type { DisclosureRequest } from "../../sign/disclosure.ts";
 import { readArtifact } from "../../verify/artifact.ts";
-import { openArtifact, readDigest } from "../artifact-operand.ts";
+import { isUrl, openArtifact, probeFile, readDigest } from "../artifact-operand.ts";
 import { notice, type Command, type Context } from "../context.ts";
 import { usage, type Flag, type Flags } from "../flags.ts";
 import { naming } from "../named-input.ts";
@@ -73,12 +73,21 @@ export const attestBlob: Command = {
     const stdinIsTaken = operands.includes("-") || flags.string("predicate") === "-";
     // What is signed is made once: the token, and whoever is asked for it, come after.
     let made: Promise<Uint8Array> | undefined;
-    const statement = (): Promise<Uint8Array> => (made ??= makeStatement(operands, flags, context));
+    let read: Promise<Predicate> | undefined;
+    const predicate = (): Promise<Predicate> => (read ??= readPredicate(flags, context));
+    const statement = (): Promise<Uint8Array> => (made ??= makeStatement(operands, flags, predicate, context));
     return await runSigning(
       {
         names: { timestamp: "rfc3161-timestamp-bundle", isAttestation: true },
         inputs: [first],
         stdinIsTaken,
+        check: async () => {
+          if (flags.has("statement")) await statement();
+          else if (flags.string("predicate") !== "-") await predicate();
+          // The digest of a file that is named with it is not read off the file.
+          if (!flags.has("hash"))
+            for (const operand of operands) if (operand !== "-" && !isUrl(operand)) await probe(operand);
+        },
         items: async () => {
           const bytes = await statement();
           return [{ input: first, sign: (session, options) => session.attest(bytes, options) }];
@@ -118,7 +127,25 @@ function checkFlags(operands: readonly string[], flags: Flags): void {
     throw usage("standard input cannot be both the file and the predicate", { remedy: "give one of them as a file" });
 }
 
-async function makeStatement(operands: readonly string[], flags: Flags, context: Context): Promise<Uint8Array> {
+/** As {@link openArtifact}, a name that looks like a digest and is no file is that digest. */
+async function probe(operand: string): Promise<void> {
+  if ((await exists(operand)) || !operand.includes(":")) await probeFile(operand);
+}
+
+type Predicate = ReturnType<typeof predicateFor>;
+
+async function readPredicate(flags: Flags, context: Context): Promise<Predicate> {
+  const file = flags.string("predicate") ?? "";
+  const predicate = file === "-" ? await readAll(context) : await readInputFile(file, MAX_BUNDLE_BYTES, "predicate");
+  return await naming(file, () => predicateFor(flags.string("type") ?? "custom", predicate, context.now()));
+}
+
+async function makeStatement(
+  operands: readonly string[],
+  flags: Flags,
+  readIt: () => Promise<Predicate>,
+  context: Context,
+): Promise<Uint8Array> {
   const path = flags.string("statement");
   if (path !== undefined) {
     notice(context, `Using statement from: ${path}`);
@@ -126,15 +153,11 @@ async function makeStatement(operands: readonly string[], flags: Flags, context:
     await naming(path, () => parseStatement(bytes));
     return bytes;
   }
-  const file = flags.string("predicate") ?? "";
-  const predicate = file === "-" ? await readAll(context) : await readInputFile(file, MAX_BUNDLE_BYTES, "predicate");
-  const { predicate: text, predicateType } = await naming(file, () =>
-    predicateFor(flags.string("type") ?? "custom", predicate, context.now()),
-  );
+  const { predicate, predicateType } = await readIt();
   const subjects = [];
   for (const operand of operands)
     subjects.push({ name: nameOf(operand), digests: [await digestOf(operand, flags.string("hash"), context)] });
-  return buildStatement({ subjects, predicateType, predicate: text });
+  return buildStatement({ subjects, predicateType, predicate });
 }
 
 async function readAll({ stdin }: Context): Promise<Uint8Array> {

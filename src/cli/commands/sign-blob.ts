@@ -8,8 +8,8 @@ import { defaultCryptoProvider } from "../../crypto/provider.ts";
 import type { HashAlgorithm } from "../../crypto/digest.ts";
 import type { SignableArtifact } from "../../sign/options.ts";
 import { readArtifact } from "../../verify/artifact.ts";
-import { exists, openArtifactFile } from "../../files/read-file.ts";
-import { openArtifact } from "../artifact-operand.ts";
+import { exists } from "../../files/read-file.ts";
+import { isUrl, openArtifact, probeFile } from "../artifact-operand.ts";
 import { notice, type Command, type Context } from "../context.ts";
 import { usage, type Flag, type Flags } from "../flags.ts";
 import { refuseSigning, runSigning, type Described, type SigningItem } from "../signing.ts";
@@ -59,7 +59,7 @@ async function checkOperands(operands: readonly string[], flags: Flags): Promise
   if (twice !== undefined) throw usage(`${JSON.stringify(twice)} is named twice`, { remedy: "name each file once" });
   // Before the token is asked for: a name that is mistyped is told first.
   for (const operand of operands)
-    if (isFile(operand) && (!LOOKS_LIKE_DIGEST.test(operand) || (await exists(operand)))) await probe(operand);
+    if (isFile(operand) && (!LOOKS_LIKE_DIGEST.test(operand) || (await exists(operand)))) await probeFile(operand);
   if (flags.has("resume-state") && operands.includes("-"))
     throw usage("--resume-state needs a file that can be read again, and standard input cannot", {
       remedy: "sign a file",
@@ -70,13 +70,7 @@ async function checkOperands(operands: readonly string[], flags: Flags): Promise
 const LOOKS_LIKE_DIGEST = /^[a-z0-9-]+:[0-9a-f]{32,}$/i;
 
 function isFile(operand: string): boolean {
-  return operand !== "-" && !/^https?:\/\//.test(operand);
-}
-
-/** Opening tells a folder, and what may not be read. */
-async function probe(path: string): Promise<void> {
-  const file = await openArtifactFile(path);
-  if (!(file instanceof Uint8Array)) await (file as AsyncGenerator<Uint8Array>).return(undefined);
+  return operand !== "-" && !isUrl(operand);
 }
 
 function itemFor(input: string, context: Context): SigningItem {
