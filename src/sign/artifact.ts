@@ -170,3 +170,20 @@ function isDigest(artifact: SignableArtifact): artifact is { readonly digest: Di
 function isPath(artifact: SignableArtifact): artifact is FilePath {
   return !(artifact instanceof Uint8Array) && "path" in artifact && typeof artifact.path === "string";
 }
+
+/** Ends a stream when the caller says so. */
+export function abortable(artifact: SignableArtifact, signal: AbortSignal | undefined): SignableArtifact {
+  if (signal === undefined || artifact instanceof Uint8Array || "digest" in artifact || "path" in artifact)
+    return artifact;
+  return checkedStream(artifact, signal);
+}
+
+async function* checkedStream(
+  stream: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of stream) {
+    signal.throwIfAborted();
+    yield chunk;
+  }
+}

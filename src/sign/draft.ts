@@ -15,6 +15,7 @@ import type { Certificate } from "../x509/certificate.ts";
 import type { SignedCertificateTimestamp } from "../x509/sct.ts";
 import type { SigningContent } from "./artifact.ts";
 import type { SelectedServices } from "./events.ts";
+import type { Settings } from "./settings.ts";
 import type { SigningBinding } from "./state.ts";
 
 /** Is what a verifier will check the signature with. */
@@ -128,4 +129,9 @@ export function toExpectation(
           },
     keyAlgorithm: algorithm,
   };
+}
+
+/** Gives the certificate of a keyless signature: one that is given lives as long as it likes. */
+export function shortLivedCertificate(material: SignerMaterial, { signer }: Settings): Certificate | undefined {
+  return signer.kind === "keyless" && material.kind === "certificate" ? material.certificate : undefined;
 }
