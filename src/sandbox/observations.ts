@@ -96,7 +96,8 @@ export class Observations {
         const copy = name === "rekor1" ? request.clone() : undefined;
         const response = await service.fetch(request);
         if (response.status !== 200 && response.status !== 201) {
-          await copy?.body?.cancel();
+          // Not waited for: one half of a body ends only when the other has, which the service need not have read.
+          copy?.body?.cancel().catch(() => undefined);
           return response;
         }
         const answer = new Uint8Array(await response.clone().arrayBuffer());

@@ -14,7 +14,14 @@ export async function compareStacks(real: Stack, ours: Stack): Promise<{ lines: 
   const lines: string[] = [];
   const failures: string[] = [];
   const compare = async (service: string, work: Promise<readonly Difference[]>): Promise<void> => {
-    const differences = await work;
+    let differences: readonly Difference[];
+    try {
+      differences = await work;
+    } catch (error) {
+      failures.push(`${service}: a request was not answered: ${String(error)}`);
+      lines.push(`!  ${service}: not answered`);
+      return;
+    }
     lines.push(`${differences.length === 0 ? "ok" : "! "} ${service}: ${differences.length} differences`);
     for (const difference of differences)
       failures.push(

@@ -358,7 +358,8 @@ async function answerOf(side: FulcioSide, one: Case): Promise<string> {
     return await response.text();
   };
   const { method = "GET", path, headers = {}, body } = await one.request(token);
-  const response = await fetch(side.fulcioUrl + path, { method, headers, ...(body !== undefined && { body }) });
+  const signal = AbortSignal.timeout(60_000);
+  const response = await fetch(side.fulcioUrl + path, { method, headers, signal, ...(body !== undefined && { body }) });
   const type = response.headers.get("content-type") ?? "none";
   const text = await response.text();
   const lines = [`${response.status} ${type}`, ...describe(text, side.oidcUrl)];

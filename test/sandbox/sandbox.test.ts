@@ -354,6 +354,21 @@ describe("what a sandbox lets in", () => {
     }
   });
 
+  test("is answered also where the service refuses it unread", async () => {
+    const { rekor1, rekor2, fulcio, tsa } = sandbox.urls;
+    for (const [url, status] of [
+      [`${rekor1}/api/v1/log/entries`, 415],
+      [`${rekor2}/api/v2/log/entries`, 400],
+      [`${fulcio}/api/v2/signingCert`, 400],
+      [tsa, 415],
+    ] as const) {
+      const init = { method: "POST", headers: { "content-type": "text/plain" }, body: "{}" };
+      const response = await fetch(url, { ...init, signal: AbortSignal.timeout(20_000) });
+      await response.text();
+      expect([url, response.status]).toEqual([url, status]);
+    }
+  });
+
   test("is remembered without tokens", async () => {
     sandbox.clearRequests();
     const token = await (await fetch(`${sandbox.urls.oidc}/token?email=secret@example.com`)).text();
