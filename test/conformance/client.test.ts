@@ -3,14 +3,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startSandbox, type Sandbox } from "../../src/sandbox/sandbox.ts";
-import { temporaryFolder } from "../support/cli.ts";
+import { CLIENT_ENVIRONMENT, temporaryFolder } from "../support/cli.ts";
 import { projectDir } from "../support/shared.ts";
 
 const program = join(projectDir, "test", "conformance", "client");
 
-/** Runs the client over the sources, and gives its exit status. */
+/** Runs the client, and gives its exit status. */
 async function client(...args: readonly string[]): Promise<number> {
-  const env = { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent", COSIGN_TS_SOURCE: "1" };
+  const env = { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent", ...CLIENT_ENVIRONMENT };
   return await new Promise((resolve) => {
     execFile(program, args, { env }, (error) => resolve(error === null ? 0 : Number(error.code)));
   });
@@ -25,7 +25,6 @@ afterAll(() => sandbox.close());
 describe("the conformance client (sigstore-conformance, cli_protocol.md)", () => {
   test.for([["signingConfig"], ["signingConfigRekor1"]] as const)(
     "signs with the services of %s, and verifies what it signed",
-    { timeout: 30_000 },
     async ([config]) => {
       const folder = temporaryFolder();
       const file = join(folder, "file with spaces");
@@ -77,7 +76,7 @@ describe("the conformance client (sigstore-conformance, cli_protocol.md)", () =>
     expect(await client("verify-bundle", "--bundle", bundle, ...signer, ...issuer, ...root, join(folder, "app"))).toBe(
       0,
     );
-  }, 30_000);
+  });
 
   test("fails where there is no identity token that holds, and for commands that it does not have", async () => {
     const folder = temporaryFolder();
@@ -93,5 +92,5 @@ describe("the conformance client (sigstore-conformance, cli_protocol.md)", () =>
     expect(await client("sign-bundle", "--identity-token", "invalid", ...services, ...bundle, file)).toBe(1);
     expect(await client("sign", "--identity-token", "invalid", ...bundle, file)).toBe(2);
     expect(await client()).toBe(2);
-  }, 30_000);
+  });
 });

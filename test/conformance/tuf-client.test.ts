@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { CLIENT_ENVIRONMENT } from "../support/cli.ts";
 import { projectDir } from "../support/shared.ts";
 import { daysAfter, TufRepository } from "../support/tuf-repository.ts";
 
@@ -43,8 +44,8 @@ async function createWorld(prepare: (repository: TufRepository) => void = () => 
       download: [...from, ...where, ...wanted, ...to, "download"],
     }[command];
     const { promise, resolve } = Promise.withResolvers<number>();
-    const environment = { PATH: process.env["PATH"], COSIGN_TS_SOURCE: "1" };
-    execFile(program, args, { env: environment, timeout: 20_000 }, (error) => {
+    const environment = { PATH: process.env["PATH"], ...CLIENT_ENVIRONMENT };
+    execFile(program, args, { env: environment, timeout: 60_000 }, (error) => {
       resolve(error === null ? 0 : Number(error.code));
     });
     return await promise;

@@ -7,6 +7,7 @@ import { SigstoreError } from "../../src/errors.ts";
 import { parseTrustedRoot } from "../../src/trust/trusted-root.ts";
 import { verify } from "../../src/verify/verifier.ts";
 import { REAL_CASES, realBytes } from "../support/real.ts";
+import { isInSample, TAKES_ALL } from "../support/samples.ts";
 import { sharedAvailable, sharedDir } from "../support/shared.ts";
 import { askSigstoreJs, type Question } from "../support/sigstore-js.ts";
 import { DIFFERENCES } from "./differences.ts";
@@ -20,10 +21,11 @@ const IDENTITY =
   "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
 const ISSUER = "https://token.actions.githubusercontent.com";
 
+/** What is signed, also beside another root; and a sample of what differs in the artifact or the issuer. */
 function realQuestions(): readonly Asked[] {
   const roots = { a: realBytes("a/trusted_root.json"), b: realBytes("b/trusted_root.json") };
   const other = realBytes("artifacts/world.txt");
-  return REAL_CASES.flatMap((one) => {
+  return REAL_CASES.flatMap((one, index) => {
     const bundle = realBytes(one.bundle);
     const artifact = realBytes(one.artifact);
     const signer =
@@ -38,13 +40,16 @@ function realQuestions(): readonly Asked[] {
       tlogThreshold: one.logEntries.length === 0 ? 0 : 1,
     };
     const another = text.decode(artifact) === text.decode(other) ? realBytes("artifacts/hello.txt") : other;
-    return [
-      { name: one.name, ...question },
+    const changed = [
       { name: `${one.name}, another artifact`, ...question, artifact: another },
-      { name: `${one.name}, another root`, ...question, trustedRoot: one.root === "a" ? roots.b : roots.a },
       ...("identity" in signer
         ? [{ name: `${one.name}, another issuer`, ...question, signer: { ...signer, issuer: `${signer.issuer}/` } }]
         : []),
+    ];
+    return [
+      { name: one.name, ...question },
+      { name: `${one.name}, another root`, ...question, trustedRoot: one.root === "a" ? roots.b : roots.a },
+      ...changed.filter((_, at) => isInSample(2 * index + at, 4)),
     ];
   });
 }
@@ -109,7 +114,7 @@ describe("verdicts beside those of @sigstore/verify", () => {
   }, 120_000);
 
   test("agree, but for the differences that are listed", () => {
-    expect(asked).toBeGreaterThan(400);
+    expect(asked).toBeGreaterThan(TAKES_ALL ? 400 : 200);
     expect(differing.filter(({ rule }) => rule === undefined)).toEqual([]);
   });
 

@@ -73,6 +73,12 @@ export const PROGRAM_IS_BUILT: boolean = PROGRAM === built;
 /** Is where Node keeps compiled code between processes: from the sources each takes three times as long without. */
 export const COMPILE_CACHE: string = join(projectDir, "node_modules", ".cache", "node-compile-cache");
 
+/** For the conformance clients: code from where {@link PROGRAM} is from, and compiled once. */
+export const CLIENT_ENVIRONMENT: Readonly<Record<string, string>> = {
+  NODE_COMPILE_CACHE: COMPILE_CACHE,
+  ...(!PROGRAM_IS_BUILT && { COSIGN_TS_SOURCE: "1" }),
+};
+
 function choose(): string {
   const sources = join(projectDir, "src");
   const changed = Math.max(

@@ -4,6 +4,7 @@ import { SigstoreError } from "../../src/errors.ts";
 import { MAX_TIMESTAMP_BYTES } from "../../src/limits.ts";
 import { parseTimestampResponse } from "../../src/tsa/timestamp-response.ts";
 import { bits, bytes, ctx, der, int, octets, seq, set, utf8, utcTime } from "../support/certificates.ts";
+import { isInSample } from "../support/samples.ts";
 import { attribute, hash, TIMESTAMP_OIDS } from "../support/timestamps.ts";
 import { DATA, timestamp, TSA } from "./fixtures.ts";
 
@@ -162,6 +163,7 @@ describe("parseTimestampResponse (RFC 3161 §2.4.2)", () => {
       expect(codeOf(() => parseTimestampResponse(valid.subarray(0, length)))).toBe("TIMESTAMP_MALFORMED");
     let readable = 0;
     for (let bit = 0; bit < valid.length * 8; bit++) {
+      if (!isInSample(bit, 5)) continue;
       const flipped = valid.slice();
       flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
       try {
