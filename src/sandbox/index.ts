@@ -4,14 +4,8 @@
  * @module
  */
 
-export {
-  startSandbox,
-  type Rotation,
-  type Sandbox,
-  type SandboxOptions,
-  type SandboxPaths,
-  type SandboxUrls,
-} from "./sandbox.ts";
+export { startSandbox, type Rotation, type Sandbox, type SandboxOptions } from "./sandbox.ts";
+export type { SandboxPaths, SandboxUrls } from "./client-files.ts";
 export {
   HTTP_FAULTS,
   parseFault,

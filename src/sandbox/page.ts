@@ -18,6 +18,7 @@ import { JsonReader } from "../encoding/json-reader.ts";
 import { sanitize } from "../encoding/printable.ts";
 import { SigstoreError } from "../errors.ts";
 import { MAX_SANDBOX_FAULT_BYTES } from "../limits.ts";
+import type { SandboxPaths, SandboxUrls } from "./client-files.ts";
 import { readService, type ActiveFault, type Faults } from "./faults.ts";
 import type { SandboxRequest } from "./listener.ts";
 import type { LoggedTreeHead } from "./log-listing.ts";
@@ -29,7 +30,6 @@ import {
   type Observations,
 } from "./observations.ts";
 import { readBody } from "./request-body.ts";
-import type { SandboxPaths, SandboxUrls } from "./sandbox.ts";
 import type { SandboxService } from "./service.ts";
 
 /** Is a log as the page shows it. */

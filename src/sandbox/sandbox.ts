@@ -16,6 +16,7 @@ import { InputError, StorageError } from "../errors.ts";
 import { MAX_SANDBOX_RECORDS } from "../limits.ts";
 import { serializeSigningConfig, type SigningConfig } from "../trust/signing-config.ts";
 import { serializeTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
+import { announce, pathsIn, withdraw, type SandboxPaths, type SandboxUrls } from "./client-files.ts";
 import { createCtLog, CT_LOG_FORGERIES, type CertificateLog, type CtLog } from "./ctlog/ct-log.ts";
 import { Faults, type ActiveFault, type Fault, type Forgeries, type SandboxServiceName } from "./faults.ts";
 import { createFulcio, FULCIO_FORGERIES, type Fulcio } from "./fulcio/fulcio.ts";
@@ -59,39 +60,6 @@ export interface SandboxOptions {
   readonly onRequest?: ((request: SandboxRequest) => void) | undefined;
   /** Is told of mistakes in the sandbox itself, which a client sees as status 500. */
   readonly onError?: ((error: unknown) => void) | undefined;
-}
-
-/** Gives where each part is reached, without a slash at the end. */
-export interface SandboxUrls {
-  /** The issuer of tokens for people; `/github` and `/gitlab` below it are two more issuers. */
-  readonly oidc: string;
-  readonly tuf: string;
-  /** The page for people. */
-  readonly page: string;
-  readonly fulcio: string;
-  readonly ctlog: string;
-  readonly rekor2: string;
-  readonly rekor1: string;
-  /** With its path. */
-  readonly tsa: string;
-  /** Names of images begin with its host and port. */
-  readonly registry: string;
-}
-
-/** Gives the files that clients are given. */
-export interface SandboxPaths {
-  readonly directory: string;
-  /** Everything as environment variables, for a shell; there as long as the sandbox answers. */
-  readonly env: string;
-  /** The same as JSON. */
-  readonly envJson: string;
-  readonly trustedRoot: string;
-  /** Names Rekor v2. */
-  readonly signingConfig: string;
-  /** Names Rekor v1. */
-  readonly signingConfigRekor1: string;
-  /** The first root of the TUF repository. */
-  readonly tufRoot: string;
 }
 
 /** Names what gets a new key. */
@@ -226,15 +194,7 @@ function openFolder(directory: string | undefined, ending: Ending[]): Folder {
     ending.push(() => opened.close());
     store = opened;
   }
-  const paths = {
-    directory: root,
-    env: join(root, "env"),
-    envJson: join(root, "env.json"),
-    trustedRoot: join(root, "trusted_root.json"),
-    signingConfig: join(root, "signing_config.json"),
-    signingConfigRekor1: join(root, "signing_config_rekor1.json"),
-    tufRoot: join(root, "root.json"),
-  };
+  const paths = pathsIn(root);
   withdraw(paths);
   return { paths, store };
 }
@@ -352,7 +312,7 @@ class Assembly implements Sandbox {
     [this.#signingConfig, this.#signingConfigRekor1] = [this.#offer(2), this.#offer(1)];
     this.#publish();
     this.#answer();
-    this.#announce();
+    announce(this.paths, this.urls);
   }
 
   get urls(): SandboxUrls {
@@ -451,7 +411,7 @@ class Assembly implements Sandbox {
     this.#trustedRoot = this.#listTrust();
     [this.#signingConfig, this.#signingConfigRekor1] = [this.#offer(2), this.#offer(1)];
     this.#publish();
-    this.#announce();
+    announce(this.paths, this.urls);
   }
 
   #listTrust(): TrustedRoot {
@@ -547,38 +507,6 @@ class Assembly implements Sandbox {
     };
     for (const name of PORTS) ports[name].answer({ route: routes[name], faults, onRequest, onError });
   }
-
-  /** Tells clients where everything is. The files are there only while there is somebody to ask. */
-  #announce(): void {
-    const { paths } = this.#options.folder;
-    const { oidc, fulcio, ctlog, rekor2, tsa, tuf, rekor1, page, registry } = this.urls;
-    const env = {
-      dir: paths.directory,
-      oidcUrl: oidc,
-      fulcioUrl: fulcio,
-      ctlogUrl: ctlog,
-      rekor2Url: rekor2,
-      tsaUrl: tsa,
-      tufUrl: tuf,
-      tufRoot: paths.tufRoot,
-      trustedRoot: paths.trustedRoot,
-      signingConfig: paths.signingConfig,
-      rekor1Url: rekor1,
-      signingConfigRekor1: paths.signingConfigRekor1,
-      pageUrl: page,
-      registry: new URL(registry).host,
-    };
-    const variable = (name: string): string =>
-      `STACK_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-    storeFile(paths.envJson, `${JSON.stringify(env, undefined, 2)}\n`, 0o644);
-    const lines = Object.entries(env).map(([name, value]) => `${variable(name)}=${quote(value)}\n`);
-    storeFile(paths.env, lines.join(""), 0o644);
-  }
-}
-
-/** Tells clients that there is nobody to ask any more. */
-function withdraw({ env, envJson }: SandboxPaths): void {
-  for (const path of [env, envJson]) rmSync(path, { force: true });
 }
 
 /** Sends what is issued to the log that takes entries now, and lets every log know every root. */
@@ -604,9 +532,4 @@ function isBelow(path: string, prefix: string): boolean {
 
 function pretty(json: string): Uint8Array {
   return encodeUtf8(`${JSON.stringify(JSON.parse(json), undefined, 2)}\n`);
-}
-
-/** As a shell reads it; most values need nothing. */
-function quote(value: string): string {
-  return /^[\w./:@%+,=-]*$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`;
 }
