@@ -9,6 +9,7 @@ export default defineConfig({
     maxWorkers: "100%",
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
     // No test may lean on the zone, the language or the settings of the machine it runs on.
     env: { TZ: "UTC", LC_ALL: "C" },
     unstubGlobals: true,

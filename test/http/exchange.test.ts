@@ -224,13 +224,13 @@ describe("sendRequest: attempts and deadlines", () => {
 
   test("keeps one deadline for several requests", async () => {
     const { url } = await serve(() => undefined);
-    const limited: RequestOptions = withDeadline({ fetch, timeoutMs: 80, retries: 0 });
+    const limited: RequestOptions = withDeadline({ fetch, timeoutMs: 400, retries: 0 });
     expect(withDeadline(limited)).toBe(limited);
     const started = performance.now();
     for (const _ of [1, 2, 3]) {
       await expect(sendRequest(url, GET, limited)).rejects.toThrow(expect.objectContaining({ code: "HTTP_TIMEOUT" }));
     }
-    expect(performance.now() - started).toBeLessThan(200);
+    expect(performance.now() - started).toBeLessThan(1100);
   });
 
   test("throws the caller's reason as it is, also while it reads the words of an error", async () => {

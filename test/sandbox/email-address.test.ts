@@ -38,6 +38,6 @@ describe("isEmailAddress (what the real Fulcio takes for one)", () => {
     const begin = performance.now();
     isEmailAddress(`a@${"a.".repeat(150)}!`);
     isEmailAddress(`${"a.".repeat(150)}@`);
-    expect(performance.now() - begin).toBeLessThan(1000);
+    expect(performance.now() - begin).toBeLessThan(10_000); // a backtracking engine does not end
   });
 });

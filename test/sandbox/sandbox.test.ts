@@ -12,9 +12,8 @@ import { attest, sign } from "../../src/sign/sign.ts";
 import type { SignedBundle, SigningOptions } from "../../src/sign/options.ts";
 import { parseTrustedRoot, type TrustedRoot } from "../../src/trust/trusted-root.ts";
 import { verify } from "../../src/verify/verifier.ts";
-import { temporaryFolder } from "../support/cli.ts";
+import { PROGRAM, temporaryFolder } from "../support/cli.ts";
 import { askSigstoreJs } from "../support/sigstore-js.ts";
-import { projectDir } from "../support/shared.ts";
 
 const ARTIFACT = new TextEncoder().encode("the artifact\n");
 const ALICE = "alice@example.com";
@@ -171,7 +170,7 @@ describe("startSandbox", () => {
 
   test("goes on after it was killed while it worked", { timeout: 60_000 }, async () => {
     const directory = temporaryFolder();
-    const child = spawn(process.execPath, [join(projectDir, "src/cli/main.ts"), "sandbox", "--dir", directory], {
+    const child = spawn(process.execPath, [PROGRAM, "sandbox", "--dir", directory], {
       stdio: "ignore",
     });
     onTestFinished(() => void child.kill("SIGKILL"));

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import "./remembered-scrypt.ts";
+import { rememberScrypt } from "./remembered-scrypt.ts";
 import { projectDir } from "./shared.ts";
+
+rememberScrypt();
 
 /** Of the keys in `testdata/keys` that have one. */
 export const PASSWORD = "correct horse";

@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { onTestFinished } from "vitest";
 import { projectDir } from "./shared.ts";
 
 const NOBODY = 65_534;
@@ -27,9 +28,13 @@ export function runAsOrdinaryUser(script: string, environment: Readonly<Record<s
   return JSON.parse(stdout) as unknown;
 }
 
-/** Makes a folder that an ordinary user may enter and write to. */
+/** Makes a folder that an ordinary user may enter and write to, and that is gone after the test. */
 export function makeOpenFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "ordinary-user-"));
+  onTestFinished(() => {
+    chmodSync(folder, 0o700); // the test may have locked it
+    rmSync(folder, { recursive: true, force: true });
+  });
   chmodSync(folder, 0o777);
   return folder;
 }

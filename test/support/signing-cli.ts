@@ -12,7 +12,9 @@ import { generateKeyPair } from "../../src/keys/generate.ts";
 import { startSandbox, type Sandbox } from "../../src/sandbox/sandbox.ts";
 import { temporaryFolder } from "./cli.ts";
 import { runInProcess, type Run } from "./program.ts";
-import "./remembered-scrypt.ts";
+import { rememberScrypt } from "./remembered-scrypt.ts";
+
+rememberScrypt();
 
 export const ALICE = "alice@example.com";
 export const PASSWORD = "correct horse";
