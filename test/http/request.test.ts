@@ -1,29 +1,16 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { inspect, promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { SigstoreError } from "../../src/errors.ts";
 import { redactUrl } from "../../src/http/redact.ts";
 import { fetchBytes, fetchStream, type Fetch, type RequestOptions } from "../../src/http/request.ts";
+import { serve } from "../support/http.ts";
 
 const code = (value: string): unknown => expect.objectContaining({ code: value }) as unknown;
 const text = async (bytes: Promise<Uint8Array>): Promise<string> => Buffer.from(await bytes).toString();
 const URL_ = "https://service.test/path";
-
-/** Starts a server on loopback that ends with the test. */
-async function serve(listener: RequestListener): Promise<{ readonly url: string; readonly server: Server }> {
-  const server = createServer(listener);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
-}
 
 type Answer = Response | Error | (() => Promise<Response>);
 

@@ -4,23 +4,19 @@
  */
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import process from "node:process";
 
-import { chromium, type BrowserContext, type Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 
 import { SigstoreError } from "../../src/errors.ts";
 import { getIdentityToken, type IdentityTokenOptions } from "../../src/oidc/get-identity-token.ts";
 import { startSandbox, type Sandbox } from "../../src/sandbox/sandbox.ts";
+import { launchChromium, requireChromium } from "../support/chromium.ts";
 import { PERSON, startOpenIdServer, type OpenIdServer } from "./openid-server.ts";
 
-const CHROMIUM = process.env["COSIGN_TS_CHROMIUM"] ?? "/usr/bin/chromium";
 const PATIENCE_MS = 20_000;
 
-if (!existsSync(CHROMIUM)) {
-  console.log(`not run: there is no Chromium at ${CHROMIUM}; set COSIGN_TS_CHROMIUM`);
-  process.exit(2);
-}
+requireChromium();
 
 /** Is what a login came to, and the page at its end. */
 interface Ended {
@@ -160,22 +156,7 @@ const CASES: readonly (readonly [
   ],
 ];
 
-const [server, sandbox, browser] = await Promise.all([
-  startOpenIdServer(),
-  startSandbox(),
-  chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  }),
-]);
+const [server, sandbox, browser] = await Promise.all([startOpenIdServer(), startSandbox(), launchChromium()]);
 const failures: string[] = [];
 try {
   for (const [name, run] of CASES) {

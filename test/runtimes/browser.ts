@@ -3,17 +3,15 @@
  * page's own scripts and nothing else. Exit status 2 when there is no Chromium.
  */
 
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { extname, join, normalize } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-import { chromium } from "playwright-core";
+import { launchChromium, requireChromium } from "../support/chromium.ts";
 
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
-const CHROMIUM = process.env["COSIGN_TS_CHROMIUM"] ?? "/usr/bin/chromium";
 const TYPES: Readonly<Record<string, string>> = {
   ".js": "text/javascript",
   ".mjs": "text/javascript",
@@ -29,23 +27,9 @@ interface Result {
   readonly unsupported: readonly string[];
 }
 
-if (!existsSync(CHROMIUM)) {
-  console.log(`not run: there is no Chromium at ${CHROMIUM}; set COSIGN_TS_CHROMIUM`);
-  process.exit(2);
-}
+requireChromium();
 const server = await serve();
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launchChromium();
 try {
   const page = await browser.newPage();
   const problems: string[] = [];
