@@ -10,6 +10,7 @@ import { equalBytes } from "../encoding/bytes.ts";
 import { tryDecodeUtf8, encodeUtf8 } from "../encoding/utf8.ts";
 import { FormatError, InputError, PolicyError, VerificationError } from "../errors.ts";
 import { requestSigningCertificate } from "../fulcio/client.ts";
+import { createCertificateSigningRequest } from "../fulcio/csr.ts";
 import { redactUrl } from "../http/redact.ts";
 import { generateSigner } from "../keys/generate.ts";
 import type { Signer } from "../keys/signer.ts";
@@ -247,6 +248,8 @@ export class KeylessCredentials implements CredentialSource {
     if (choice.signer !== undefined && choice.signingAlgorithm !== undefined) {
       throw new InputError("USAGE_INVALID", "a key that is given brings its own signing algorithm");
     }
+    if (!["public-key", "csr"].includes(choice.certificateRequest ?? "public-key"))
+      throw new InputError("USAGE_INVALID", "signer.certificateRequest must be public-key or csr");
     if (this.#algorithm.scheme === "ed25519ph") {
       throw new InputError("USAGE_INVALID", "Fulcio issues no certificate for ed25519-ph", {
         expected: "another algorithm",
@@ -364,21 +367,30 @@ export class KeylessCredentials implements CredentialSource {
     return token;
   }
 
+  async #provePossession(
+    signer: Signer,
+    token: IdentityToken,
+    deadline: Deadline,
+  ): Promise<{ readonly proofOfPossession: Uint8Array } | { readonly certificateSigningRequest: string }> {
+    switch (this.#choice.certificateRequest ?? "public-key") {
+      case "csr":
+        return { certificateSigningRequest: await createCertificateSigningRequest(signer) };
+      case "public-key":
+        return { proofOfPossession: await signer.sign(encodeUtf8(token.subject), deadline.signal) };
+    }
+  }
+
   /** Client specification §2.1.2 and §2.1.3. */
   async #issue(token: IdentityToken, deadline: Deadline): Promise<Credentials> {
     const { observe, now, sctThreshold } = this.#settings;
     const url = this.#fulcioUrl;
     const signer = this.#choice.signer ?? (await generateSigner(this.#algorithm.name));
     const { publicKey } = signer;
-    const challenge = encodeUtf8(token.subject);
-    const proofOfPossession = await deadline.race(
-      "proving possession of the key",
-      signer.sign(challenge, deadline.signal),
-    );
+    const proof = await deadline.race("proving possession of the key", this.#provePossession(signer, token, deadline));
     observe({ kind: "certificate-requesting", url });
     const asking = requestSigningCertificate(
       url,
-      { identityToken: token.raw, publicKey, proofOfPossession },
+      { identityToken: token.raw, publicKey, ...proof },
       requestOptions(this.#settings, "fulcio", deadline),
     );
     const { certificate, detachedSct } = await answerOf(`certificate of Fulcio ${redactUrl(url)}`, asking);

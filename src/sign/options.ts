@@ -70,6 +70,11 @@ export type SignerChoice =
       /** What the token's audience must be. Default `sigstore`. */
       readonly audience?: string | undefined;
       /**
+       * How Fulcio is asked: for the key, with a signature over the token's subject, or by a certificate signing request, which does
+       * not depend on which claim the instance takes for the subject. Default `public-key`.
+       */
+      readonly certificateRequest?: "public-key" | "csr" | undefined;
+      /**
        * Whom the certificate must name. Default: whom the token names, as Fulcio's own configuration maps its claims; a private
        * instance may map them otherwise.
        */

@@ -48,6 +48,29 @@ const optionsFor = (rekorVersion: 1 | 2, changes: Partial<SigningOptions> = {}):
 let artifacts = 0;
 const newArtifact = (): Uint8Array => utf8(`artifact ${++artifacts}`);
 
+describe("certificateRequest", () => {
+  test.for([
+    [undefined, "publicKeyRequest"],
+    ["public-key", "publicKeyRequest"],
+    ["csr", "certificateSigningRequest"],
+  ] as const)("%s asks Fulcio by %s", async ([certificateRequest, member]) => {
+    const asked: string[] = [];
+    const signed = await sign(
+      newArtifact(),
+      optionsFor(1, {
+        signer: { kind: "keyless", identityToken: token, certificateRequest },
+        fulcioFetch: (url, init) => {
+          asked.push(...Object.keys(JSON.parse(init.body as string) as object));
+          return fetch(url, init);
+        },
+      }),
+    );
+    expect(asked).toContain(member);
+    expect(asked).not.toContain(member === "publicKeyRequest" ? "certificateSigningRequest" : "publicKeyRequest");
+    expect(signed.evidence?.signer.kind).toBe("certificate");
+  });
+});
+
 describe("sign with the sandbox, found by its TUF repository alone", () => {
   test.for([1, 2] as const)("makes bundles of artifacts and statements with Rekor v%i", async (rekorVersion) => {
     const artifact = newArtifact();
