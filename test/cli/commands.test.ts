@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Command } from "../../src/cli/context.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
-import { IDENTITY, PROGRAM, REAL, temporaryFolder } from "../support/cli.ts";
+import { COMPILE_CACHE, IDENTITY, PROGRAM, REAL, temporaryFolder } from "../support/cli.ts";
 import { jsonFile } from "../support/json-edits.ts";
 import { runInProcess } from "../support/program.ts";
 import { realCase, realPath } from "../support/real.ts";
@@ -111,6 +111,7 @@ describe("examples of the help", () => {
     const environment = {
       PATH: `${folder}:${process.env["PATH"] ?? ""}`,
       HOME: folder,
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
       COSIGN_TRUSTED_ROOT: REAL.root,
       COSIGN_PASSWORD: "examples",
     };
@@ -187,6 +188,7 @@ describe("examples of the help that sign", () => {
     const environment = {
       PATH: `${folder}:${process.env["PATH"] ?? ""}`,
       HOME: folder,
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
       COSIGN_PASSWORD: PASSWORD,
       COSIGN_TRUSTED_ROOT: sandbox.paths.trustedRoot,
     };

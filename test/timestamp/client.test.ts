@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { defaultCryptoProvider } from "../../src/crypto/provider.ts";
 import { encodeTimestampRequest, requestTimestamp, type TimestampRequestOptions } from "../../src/timestamp/client.ts";
 import { bits, bytes, der, int, octets, seq, utf8 } from "../support/certificates.ts";
+import { temporaryFolder } from "../support/cli.ts";
 import { answering, answeringBy, bytesAnswer, json, serve, type Asked } from "../support/http.ts";
 import { sha256, utf8 as utf8Bytes } from "../support/logs.ts";
 import { makeTimestampAuthority } from "../support/sandbox/authorities.ts";
@@ -40,7 +40,7 @@ function answeringTimestamp(
 
 describe("encodeTimestampRequest (RFC 3161 §2.4.1)", () => {
   test("writes what openssl ts writes", () => {
-    const folder = mkdtempSync(join(tmpdir(), "tsq-"));
+    const folder = temporaryFolder();
     writeFileSync(join(folder, "data"), SIGNATURE);
     for (const [flag, algorithmName, length] of [
       ["-sha256", "sha256", 32],
@@ -79,7 +79,7 @@ describe("requestTimestamp", () => {
       URL_,
       "application/timestamp-query",
     ]);
-    const file = join(mkdtempSync(join(tmpdir(), "tsq-")), "query");
+    const file = join(temporaryFolder(), "query");
     writeFileSync(file, asked?.body ?? "");
     const text = execFileSync("openssl", ["ts", "-query", "-text", "-in", file], { encoding: "utf8", stdio: "pipe" });
     expect(text).toMatch(/Hash Algorithm: sha256[^]*Nonce: 0x[^]*Certificate required: yes/);
