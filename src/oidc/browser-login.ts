@@ -1,5 +1,5 @@
 import { sanitize } from "../encoding/printable.ts";
-import { InputError, SigstoreError } from "../errors.ts";
+import { InputError, ServiceError, SigstoreError } from "../errors.ts";
 import { MAX_IDENTITY_TOKEN_BYTES } from "../limits.ts";
 import { launchBrowser } from "./browser-launch.ts";
 import { discoverProvider, type OpenIdProvider } from "./discovery.ts";
@@ -64,7 +64,10 @@ export async function logInWithBrowser(options: BrowserLoginOptions): Promise<Id
   const listener = await listenForRedirect(redirectUrl, login.state);
   try {
     const url = authorizationUrl(login, listener.redirectUrl, options);
-    if (!(await openPage(url, options))) return await logInOutOfBand(login, options);
+    if (!(await openPage(url, options))) {
+      listener.close(); // whoever follows the first link all the same would wait for a page that does not come
+      return await logInOutOfBand(login, options);
+    }
     const response = await inTime(listener.response, options);
     return await finish(response, login, listener.redirectUrl, options);
   } finally {
@@ -117,7 +120,7 @@ async function openPage(url: string, { interaction }: BrowserLoginOptions): Prom
   } catch (error) {
     const reason = sanitize(error instanceof Error ? error.message : String(error));
     interaction.print(`Could not open a browser (${reason})`);
-    if (prompt !== undefined) return false;
+    if (prompt !== undefined) return false; // with another link
     interaction.print("Open the page yourself, in a browser on this machine");
     return true;
   }
@@ -205,12 +208,21 @@ async function logInOutOfBand(login: Login, options: BrowserLoginOptions): Promi
   const url = authorizationUrl(login, OUT_OF_BAND, options);
   interaction.print("Go to the following link in a browser:");
   interaction.print(url);
+  interaction.print("Once you are logged in, the page shows a code to enter here.");
   const asked = interaction.prompt("Enter verification code: ", request.signal);
   const code = (await inTime(asked, options)).trim();
   if (code === "" || code.length > MAX_IDENTITY_TOKEN_BYTES) {
     throw new InputError("LOGIN_FAILED", "no code was entered");
   }
-  return await exchangeCode(code, login, OUT_OF_BAND, options);
+  try {
+    return await exchangeCode(code, login, OUT_OF_BAND, options);
+  } catch (error) {
+    if (!(error instanceof ServiceError && error.code === "OIDC_REQUEST_REFUSED" && error.status === 400)) throw error;
+    throw new InputError("LOGIN_FAILED", `code that was entered was not taken: ${error.message}`, {
+      remedy: "log in again, and enter the code as the page shows it: whole, once, and soon",
+      cause: error,
+    });
+  }
 }
 
 async function show(response: LoginResponse, page: LoginPage): Promise<void> {

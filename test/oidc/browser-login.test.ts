@@ -357,7 +357,7 @@ describe("logInWithBrowser (OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 8252)",
       openBrowser: () => Promise.reject(new Error("no \u001b[2J display")),
       prompt: (question: string) => {
         provider.printed.push(question);
-        const link = provider.printed.at(-2) ?? "";
+        const link = provider.printed.findLast((line) => line.startsWith("https:")) ?? "";
         expect(new URL(link).searchParams.get("redirect_uri")).toBe(OUT_OF_BAND);
         void provider.interaction.openBrowser?.(link);
         return Promise.resolve(" typed-code\n");
@@ -367,6 +367,36 @@ describe("logInWithBrowser (OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 8252)",
     const form = new URLSearchParams(provider.asked.at(-1)?.body);
     expect([form.get("code"), form.get("redirect_uri")]).toEqual(["typed-code", OUT_OF_BAND]);
     expect(provider.printed.join("\n")).toContain(String.raw`Could not open a browser (no \u001b[2J display)`);
+  });
+
+  test("answers nobody at the first link once it has asked for a code", async () => {
+    const provider = fakeProvider({}, () => Promise.resolve());
+    let answered: unknown = "not asked";
+    const interaction = {
+      ...provider.interaction,
+      openBrowser: () => Promise.reject(new Error("no display")),
+      prompt: async () => {
+        const first = provider.printed.find((line) => line.startsWith("https:")) ?? "";
+        const address = new URL(first).searchParams.get("redirect_uri") ?? "";
+        answered = await fetch(address).catch(() => "nobody");
+        return "typed-code";
+      },
+    };
+    await logInWithBrowser({ ...provider.login, interaction }).catch(() => undefined);
+    expect(answered).toBe("nobody");
+  });
+
+  test("says that the code was wrong, with the provider's words", async () => {
+    const refusal = { error: "invalid_grant", error_description: "no such code" };
+    const { login, interaction } = fakeProvider({ token: () => json(refusal, 400) });
+    const typing = { ...interaction, prompt: () => Promise.resolve("wrong") };
+    await expect(logInWithBrowser({ ...login, interaction: typing, redirectUrl: OUT_OF_BAND })).rejects.toThrow(
+      failing({
+        code: "LOGIN_FAILED",
+        message: containing("no such code"),
+        remedy: containing("as the page shows it"),
+      }),
+    );
   });
 
   test("takes no empty code", async () => {
