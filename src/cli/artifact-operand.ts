@@ -31,9 +31,14 @@ export function isUrl(operand: string): boolean {
   return /^https?:\/\//.test(operand);
 }
 
-/** Opens a file and reads nothing, which tells a folder, and what may not be read. @throws InputError. */
-export async function probeFile(path: string): Promise<void> {
-  const file = await openArtifactFile(path);
+/** Finds out whether an operand that is here can be opened, and reads nothing of it. @throws InputError. */
+export async function probeArtifact(operand: string): Promise<void> {
+  if (operand === "-" || isUrl(operand)) return;
+  if (LOOKS_LIKE_DIGEST.test(operand) && !(await exists(operand))) {
+    if (tryParseDigest(operand.toLowerCase()) === undefined) throw wrongDigest(operand);
+    return;
+  }
+  const file = await openArtifactFile(operand); // tells a folder, and what may not be read
   if (!(file instanceof Uint8Array)) await (file as AsyncGenerator<Uint8Array>).return(undefined);
 }
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { realpathSync, statSync } from "node:fs";
+
 import { legacySignature, serializeLegacyBundle, serializeTimestampFile } from "../bundle/legacy.ts";
 import { encodeBase64 } from "../encoding/base64.ts";
 import { StorageError } from "../errors.ts";
@@ -39,6 +41,21 @@ export interface OutputPlan {
 }
 
 const PLACEHOLDER = /\{(name|path|)\}/g;
+/** Flags of files that are read. */
+const READ = [
+  "key",
+  "certificate",
+  "certificate-chain",
+  "identity-token",
+  "signing-config",
+  "trusted-root",
+  "oidc-client-secret-file",
+  "timestamp-client-cacert",
+  "timestamp-client-cert",
+  "timestamp-client-key",
+  "predicate",
+  "statement",
+] as const;
 /** cosign's flags for what a bundle holds. */
 const PARTS = ["output-signature", "output-attestation", "output-certificate"] as const;
 
@@ -85,8 +102,29 @@ export function planOutputs(
       remedy: "name a file for the signature",
     });
   }
+  refuseInputs(written, inputs, flags);
   for (const path of written) openOutputFile(path, 0o600).discard();
   return plan;
+}
+
+/** A bundle in the place of the file that it is about, or of the key, could not be taken back. */
+function refuseInputs(written: readonly string[], inputs: readonly string[], flags: Flags): void {
+  const read = new Set([...inputs, ...READ.map((name) => flags.string(name) ?? "")].map(realFile));
+  const lost = written.find((path) => realFile(path) !== undefined && read.has(realFile(path)));
+  if (lost === undefined) return;
+  throw usage(`${JSON.stringify(lost)} is read, and would be overwritten`, {
+    expected: "another file to write to",
+    remedy: "name a file that is not there yet, for instance --bundle={path}.sigstore.json",
+  });
+}
+
+/** The file that a path leads to; `undefined` where there is none, or the text is no path but a token. */
+function realFile(path: string): string | undefined {
+  try {
+    return statSync(path).isFile() ? realpathSync(path) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function checkNames(isLegacy: boolean, usesConfig: boolean, names: OutputNames, flags: Flags, context: Context): void {
@@ -105,6 +143,11 @@ function checkNames(isLegacy: boolean, usesConfig: boolean, names: OutputNames, 
   for (const name of [...PARTS, names.timestamp]) {
     if (flags.has(name)) warn(context, `--${name} is deprecated when using --new-bundle-format and will be ignored`);
   }
+  if (flags.has("output") && flags.string("output") !== "json")
+    throw usage(`invalid value ${JSON.stringify(flags.string("output"))} for --output`, {
+      expected: "json",
+      remedy: "write json, or say with --bundle where the bundle is to be written",
+    });
 }
 
 function pathsFor(input: string, names: OutputNames, isLegacy: boolean, flags: Flags): OutputPaths {

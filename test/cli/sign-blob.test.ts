@@ -628,6 +628,23 @@ describe("mistakes that can be seen here", () => {
       ["--key", "@cosign.key", "--certificate", "@missing", ...BUNDLE],
       withKey,
     ],
+    ["a bundle over the file itself", "USAGE_INVALID", ["--bundle", "@lib", "@lib"]],
+    ["a bundle over the file by another name", "USAGE_INVALID", ["--bundle", "@./lib", "@lib"]],
+    ["a bundle over the key", "USAGE_INVALID", ["--key", "@cosign.key", "--bundle", "@cosign.key", "@app"], withKey],
+    ["a state over the file", "USAGE_INVALID", ["--resume-state", "@app", ...BUNDLE]],
+    [
+      "a bundle over the predicate",
+      "USAGE_INVALID",
+      ["attest-blob", "--predicate", "@ok.json", "--bundle", "@ok.json", "@app"],
+    ],
+    ["a format that is none", "USAGE_INVALID", ["--output", "yaml", ...BUNDLE]],
+    [
+      "a digest that is too short",
+      "USAGE_INVALID",
+      ["--key", "@cosign.key", "--bundle", "@app.json", "sha256:abcd"],
+      withKey,
+    ],
+    ["a hash that is none", "USAGE_INVALID", ["attest-blob", "--predicate", "@ok.json", "--hash", "abc", ...BUNDLE]],
     ["a file that is missing", "FILE_NOT_FOUND", ["--bundle", "@app.json", "@missing"]],
     ["a signing config that is missing", "FILE_NOT_FOUND", ["--signing-config", "@missing", ...BUNDLE]],
     ["a trusted root that is missing", "FILE_NOT_FOUND", ["--trusted-root", "@missing", ...BUNDLE]],
@@ -654,6 +671,7 @@ describe("mistakes that can be seen here", () => {
     const args = first === "attest-blob" ? words : ["sign-blob", ...words];
     const ended = await run(paths([...args.slice(0, 1), "--yes", ...args.slice(1)]), { fetch, ...surroundings });
     expect([outcome(ended), asked, folder.has("app.json")]).toEqual([code, [], false]);
+    expect([folder.read("app"), folder.read("lib"), folder.read("ok.json")]).toEqual([HELLO, "lib\n", "{}"]);
   });
 
   test("a token that has expired is told beforehand, unless something may be finished with it", async () => {

@@ -15,7 +15,7 @@ import { parseStatement } from "../../intoto/statement.ts";
 import { MAX_BUNDLE_BYTES, MAX_SUBJECTS } from "../../limits.ts";
 import type { DisclosureRequest } from "../../sign/disclosure.ts";
 import { readArtifact } from "../../verify/artifact.ts";
-import { isUrl, openArtifact, probeFile, readDigest } from "../artifact-operand.ts";
+import { openArtifact, probeArtifact, readDigest } from "../artifact-operand.ts";
 import { notice, type Command, type Context } from "../context.ts";
 import { usage, type Flag, type Flags } from "../flags.ts";
 import { naming } from "../named-input.ts";
@@ -69,6 +69,7 @@ export const attestBlob: Command = {
   ],
   async run(operands, flags, context) {
     checkFlags(operands, flags);
+    const hash = flags.string("hash");
     const [first = flags.string("statement") ?? ""] = operands;
     const stdinIsTaken = operands.includes("-") || flags.string("predicate") === "-";
     // What is signed is made once: the token, and whoever is asked for it, come after.
@@ -84,9 +85,9 @@ export const attestBlob: Command = {
         check: async () => {
           if (flags.has("statement")) await statement();
           else if (flags.string("predicate") !== "-") await predicate();
-          // The digest of a file that is named with it is not read off the file.
-          if (!flags.has("hash"))
-            for (const operand of operands) if (operand !== "-" && !isUrl(operand)) await probe(operand);
+          // With a digest the file is not read.
+          if (hash === undefined) for (const operand of operands) await probeArtifact(operand);
+          else readHash(hash);
         },
         items: async () => {
           const bytes = await statement();
@@ -125,11 +126,6 @@ function checkFlags(operands: readonly string[], flags: Flags): void {
   if (twice !== undefined) throw usage(`${JSON.stringify(twice)} is named twice`, { remedy: "name each file once" });
   if (operands.includes("-") && flags.string("predicate") === "-")
     throw usage("standard input cannot be both the file and the predicate", { remedy: "give one of them as a file" });
-}
-
-/** As {@link openArtifact}, a name that looks like a digest and is no file is that digest. */
-async function probe(operand: string): Promise<void> {
-  if ((await exists(operand)) || !operand.includes(":")) await probeFile(operand);
 }
 
 type Predicate = ReturnType<typeof predicateFor>;
@@ -172,9 +168,13 @@ async function readAll({ stdin }: Context): Promise<Uint8Array> {
   return concatBytes(...pieces);
 }
 
+function readHash(hash: string): Digest {
+  return tryParseDigest(hash.toLowerCase()) ?? readDigest(hash, "sha256");
+}
+
 /** As in cosign, a subject has its SHA-256. */
 async function digestOf(operand: string, hash: string | undefined, context: Context): Promise<Digest> {
-  if (hash !== undefined) return tryParseDigest(hash.toLowerCase()) ?? readDigest(hash, "sha256");
+  if (hash !== undefined) return readHash(hash);
   if (operand !== "-") notice(context, `Using payload from: ${operand}`);
   // A file may be as large as it likes.
   const isFile = operand !== "-" && (await exists(operand));

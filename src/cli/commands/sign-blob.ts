@@ -9,7 +9,7 @@ import type { HashAlgorithm } from "../../crypto/digest.ts";
 import type { SignableArtifact } from "../../sign/options.ts";
 import { readArtifact } from "../../verify/artifact.ts";
 import { exists } from "../../files/read-file.ts";
-import { isUrl, openArtifact, probeFile } from "../artifact-operand.ts";
+import { isUrl, openArtifact, probeArtifact } from "../artifact-operand.ts";
 import { notice, type Command, type Context } from "../context.ts";
 import { usage, type Flag, type Flags } from "../flags.ts";
 import { refuseSigning, runSigning, type Described, type SigningItem } from "../signing.ts";
@@ -58,16 +58,13 @@ async function checkOperands(operands: readonly string[], flags: Flags): Promise
   const twice = operands.find((operand, index) => operands.indexOf(operand) !== index);
   if (twice !== undefined) throw usage(`${JSON.stringify(twice)} is named twice`, { remedy: "name each file once" });
   // Before the token is asked for: a name that is mistyped is told first.
-  for (const operand of operands)
-    if (isFile(operand) && (!LOOKS_LIKE_DIGEST.test(operand) || (await exists(operand)))) await probeFile(operand);
+  for (const operand of operands) await probeArtifact(operand);
   if (flags.has("resume-state") && operands.includes("-"))
     throw usage("--resume-state needs a file that can be read again, and standard input cannot", {
       remedy: "sign a file",
     });
   return operands;
 }
-
-const LOOKS_LIKE_DIGEST = /^[a-z0-9-]+:[0-9a-f]{32,}$/i;
 
 function isFile(operand: string): boolean {
   return operand !== "-" && !isUrl(operand);
