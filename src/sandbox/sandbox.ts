@@ -6,7 +6,7 @@
  * @module
  */
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -16,6 +16,7 @@ import { InputError, StorageError } from "../errors.ts";
 import { MAX_SANDBOX_RECORDS } from "../limits.ts";
 import { serializeSigningConfig, type SigningConfig } from "../trust/signing-config.ts";
 import { serializeTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
+import { makeFolder } from "../tuf/make-folder.ts";
 import { announce, pathsIn, withdraw, type SandboxPaths, type SandboxUrls } from "./client-files.ts";
 import { createCtLog, CT_LOG_FORGERIES, type CertificateLog, type CtLog } from "./ctlog/ct-log.ts";
 import { Faults, type ActiveFault, type Fault, type Forgeries, type SandboxServiceName } from "./faults.ts";
@@ -186,9 +187,11 @@ function openFolder(directory: string | undefined, ending: Ending[]): Folder {
   } else {
     root = resolve(directory);
     try {
-      mkdirSync(root, { recursive: true });
+      makeFolder(root);
     } catch (cause) {
-      throw new StorageError("WRITE_FAILED", `could not make the folder ${JSON.stringify(root)}`, { cause });
+      const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+      const reason = code === "EEXIST" || code === "ENOTDIR" ? "a file is in its place" : code;
+      throw new StorageError("WRITE_FAILED", `could not make the folder ${JSON.stringify(root)}: ${reason}`, { cause });
     }
     const opened = createFolderStore(join(root, "state"));
     ending.push(() => opened.close());

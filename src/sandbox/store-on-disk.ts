@@ -31,6 +31,7 @@ import { crc32 } from "node:zlib";
 import { InputError, StorageError } from "../errors.ts";
 import { MAX_STORE_RECORD_BYTES } from "../limits.ts";
 import { encodeSegment } from "../tuf/cache.ts";
+import { makeFolder } from "../tuf/make-folder.ts";
 import { replaceFile } from "../tuf/replace-file.ts";
 import type { PendingFile, SandboxStore } from "./store.ts";
 
@@ -47,7 +48,7 @@ export interface FolderStore extends SandboxStore {
  * does throws {@link StorageError} `STORE_UNREADABLE`, `WRITE_FAILED`.
  */
 export function createFolderStore(folder: string): FolderStore {
-  guardWrite(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+  guardWrite(folder, () => makeFolder(folder, 0o700));
   const release = lock(folder);
   const partial = join(folder, PARTIAL_NAME);
   try {

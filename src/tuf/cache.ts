@@ -6,11 +6,12 @@
  */
 
 import { createHash } from "node:crypto";
-import { accessSync, constants, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { accessSync, constants, readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
 import { StorageError } from "../errors.ts";
+import { makeFolder } from "./make-folder.ts";
 import { replaceFile } from "./replace-file.ts";
 
 /** Keeps files by name: segments that are safe as file names, with `/` between them. */
@@ -60,7 +61,7 @@ export function createFolderCache(folder: string): Cache {
     write(name, bytes) {
       const path = pathOf(name);
       try {
-        mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+        makeFolder(join(path, ".."), 0o700);
         replaceFile(path, bytes, 0o600);
       } catch (cause) {
         throw new StorageError("WRITE_FAILED", `could not write the TUF cache ${path}: ${codeOf(cause)}`, {
