@@ -9,6 +9,7 @@ import { chmodSync, closeSync, lstatSync, openSync, readFileSync, rmSync, statSy
 import { SigstoreError, StorageError } from "../errors.ts";
 import type { KeyPair } from "../keys/private-key.ts";
 import { notice, warn, writeFailed, type Context } from "./context.ts";
+import { usage } from "./flags.ts";
 import { openOutputFile } from "./output-file.ts";
 import { confirmContinue } from "./prompt.ts";
 
@@ -18,9 +19,15 @@ const PUBLIC_MODE = 0o644;
 /**
  * Finds out whether two files can be written, before anybody is asked for anything.
  *
- * @throws StorageError `WRITE_FAILED`.
+ * @throws InputError `USAGE_INVALID`, StorageError `WRITE_FAILED`.
  */
 export function checkKeyFiles(prefix: string): void {
+  // The files would be called `.key` and `.pub`, which a listing of the folder does not show.
+  if (/[/\\]$/.test(prefix))
+    throw usage(`prefix ${JSON.stringify(prefix)} names a folder, and no file in it`, {
+      expected: "the beginning of two names",
+      remedy: `add how the files are to be called, for instance --output-key-prefix ${prefix}cosign`,
+    });
   for (const path of [`${prefix}.key`, `${prefix}.pub`]) {
     const found = statSync(path, { throwIfNoEntry: false });
     // A pipe would wait for a reader; and who asks for files wants files.

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Context } from "../../src/cli/context.ts";
-import { writeKeyFiles } from "../../src/cli/key-files.ts";
+import { checkKeyFiles, writeKeyFiles } from "../../src/cli/key-files.ts";
 import type * as OutputFiles from "../../src/cli/output-file.ts";
 import { StorageError } from "../../src/errors.ts";
 import { temporaryFolder } from "../support/cli.ts";
@@ -139,4 +139,10 @@ describe("writeKeyFiles, beside somebody else who writes there", () => {
     );
     expect(textsIn(folder)).toEqual({ "k.key": "new private key", "k.pub": "new public key" });
   });
+});
+
+test("checkKeyFiles refuses a prefix that names a folder alone", () => {
+  const folder = temporaryFolder();
+  expect(() => checkKeyFiles(`${folder}/`)).toThrow(expect.objectContaining({ code: "USAGE_INVALID" }));
+  expect(readdirSync(folder)).toEqual([]);
 });
