@@ -68,7 +68,7 @@ async function printSigning(): Promise<void> {
 async function printGrowth(): Promise<void> {
   console.log("\n| log of the sandbox | entries up to | entries/s | resident memory |");
   console.log("| --- | --- | --- | --- |");
-  for (const { log, stretches } of await benchGrowth())
+  for await (const { log, stretches } of benchGrowth())
     for (const { upTo, perSecond, residentMiB } of stretches)
       console.log(`| ${log} | ${upTo} | ${perSecond.toFixed(0)} | ${residentMiB.toFixed(0)} MiB |`);
 }
