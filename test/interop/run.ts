@@ -54,14 +54,15 @@ async function main(): Promise<number> {
   const failures: string[] = [];
   const stacks: Stack[] = [];
   for (const kind of kinds) stacks.push(await start(kind, peers, join(work, kind)));
-  for (const stack of stacks)
-    failures.push(...(await askAbout(stack, peers, library, join(work, `of-${stack.kind}`), wanted)));
+  // First: the logs must hold the same, which is nothing, for entries to be asked for by their index.
   const [sandbox, real] = (["sandbox", "real"] as const).map((kind) => stacks.find((stack) => stack.kind === kind));
   if (sandbox !== undefined && real !== undefined) {
     const compared = await compareStacks(real, sandbox);
     console.log(`The same requests to both:\n${compared.lines.join("\n")}\n`);
     failures.push(...compared.failures);
   }
+  for (const stack of stacks)
+    failures.push(...(await askAbout(stack, peers, library, join(work, `of-${stack.kind}`), wanted)));
   for (const stack of stacks) await stack.stop();
 
   for (const failure of failures) console.log(`FAILED ${failure}`);
