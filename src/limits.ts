@@ -154,3 +154,33 @@ export const MAX_REGISTRY_UPLOADS = 256;
 export const MAX_REGISTRY_PAGE = 1000;
 /** Bytes of a request for a token of the registry of the sandbox. */
 export const MAX_REGISTRY_TOKEN_REQUEST_BYTES = 16 * 1024;
+/** Bytes of one manifest or index. Registries take 4 MiB. */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** Descriptors in one manifest or index: layers, or platforms. */
+export const MAX_MANIFEST_DESCRIPTORS = 1000;
+/** Annotations of one descriptor or manifest. */
+export const MAX_ANNOTATIONS = 1000;
+/** Referrers of one digest that are listed. */
+export const MAX_REFERRERS = 1000;
+/** Pages of one list of a registry. */
+export const MAX_REGISTRY_PAGES = 100;
+/** Bytes of one page of a list of a registry. */
+export const MAX_REGISTRY_PAGE_BYTES = 4 * 1024 * 1024;
+/** Tags of one repository that are listed. */
+export const MAX_TAGS = 100_000;
+/** Bytes of one blob with a signature, an attestation or an SBOM, unless `COSIGN_MAX_ATTACHMENT_SIZE` says otherwise. */
+export const MAX_ATTACHMENT_BYTES = 128 * 1024 * 1024;
+/** Signatures or attestations of one image that are read. */
+export const MAX_IMAGE_SIGNATURES = 1000;
+/** Levels of indexes within indexes. */
+export const MAX_INDEX_DEPTH = 4;
+/** Manifests below one index, at all levels. */
+export const MAX_INDEX_MANIFESTS = 1000;
+/** Bytes of a docker configuration file. */
+export const MAX_DOCKER_CONFIG_BYTES = 1024 * 1024;
+/** Bytes of what a credential helper prints, or a token service answers. */
+export const MAX_CREDENTIAL_BYTES = 256 * 1024;
+/** Bytes of one layer or other blob that is copied, saved or loaded. */
+export const MAX_BLOB_BYTES = 64 * 1024 * 1024 * 1024;
+/** Files in one image layout. */
+export const MAX_LAYOUT_FILES = 100_000;

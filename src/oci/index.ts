@@ -1,0 +1,41 @@
+/**
+ * `cosign-ts/oci`: images in registries and on disk: what is attached to them, signing and verifying it.
+ *
+ * @module
+ */
+
+export { RegistryClient } from "./registry-client.ts";
+export type { RegistryEvent, RegistryOptions } from "./registry-options.ts";
+export type { CredentialSource, RegistryCredentials } from "./credentials.ts";
+export { formatReference, parseReference, type ImageReference } from "./reference.ts";
+export type { ContentDigest } from "./content-digest.ts";
+export type {
+  ContentStore,
+  FetchedManifest,
+  PushedManifest,
+  PushManifestOptions,
+  ReferrersList,
+} from "./content-store.ts";
+export {
+  parseManifest,
+  type Descriptor,
+  type ImageIndex,
+  type ImageManifest,
+  type Manifest,
+  type Platform,
+} from "./manifest.ts";
+export type { AttachmentOptions, ImageInput } from "./image-source.ts";
+export type { Candidate, Place, PlaceReport, SkippedContent } from "./candidates.ts";
+export type {
+  DigestRule,
+  ImageVerifierOptions,
+  RefusedCandidate,
+  SignatureFormat,
+  VerifiedDigest,
+  VerifiedImage,
+  VerifiedImageSignature,
+  VerifyImageAttestationPolicy,
+  VerifyImagePolicy,
+} from "./verified-image.ts";
+export type { Fetch } from "../http/request.ts";
+export type { TlsOptions } from "../http/tls.ts";
