@@ -16,6 +16,7 @@ import { parseArgs } from "node:util";
 import type * as Library from "../../src/index.ts";
 import { cases, makeKeys, nameOf, printMatrix, tryCase, type Matrix, type Row, type SignerName } from "./matrix.ts";
 import { askOpenssl, compareStacks } from "./both.ts";
+import { askAboutImages } from "./images.ts";
 import { askRegistry } from "./registry.ts";
 import {
   ensurePeers,
@@ -147,7 +148,38 @@ async function askAbout(
     console.log(`With the registry:\n${registry.lines.join("\n")}\n`);
     failures.push(...registry.failures);
   }
+
+  const images = await askAboutImages({
+    stack,
+    registries: registriesOf(stack),
+    bin: peers.bin,
+    cli: CLI,
+    home,
+    work,
+    wanted,
+  });
+  console.log(`${images.lines.join("\n")}\n`);
+  failures.push(...images.failures);
   return failures.map((failure) => `${stack.kind}: ${failure}`);
+}
+
+/** Names the registries of a stack by what is special about them. */
+function registriesOf({
+  kind,
+  registry,
+  dockerRegistry,
+  craneRegistry,
+  referrersRegistry,
+}: Stack): Record<string, string> {
+  const named = {
+    ...(kind === "sandbox" && { "the sandbox": registry }),
+    "docker-registry": dockerRegistry,
+    "crane's registry": craneRegistry,
+    "a registry with referrers": referrersRegistry,
+  };
+  return Object.fromEntries(
+    Object.entries(named).flatMap(([name, host]) => (host === undefined ? [] : [[name, host]])),
+  );
 }
 
 async function tryAll(matrix: Matrix, wanted: (name: string) => boolean): Promise<readonly Row[]> {

@@ -40,6 +40,10 @@ export interface Stack {
   readonly signingConfigRekor1: string;
   /** `host:port`; absent where the stack was started without one. */
   readonly registry?: string;
+  /** Of a stack with registries: without a referrers API, without one and with an OCI error for it, and with one. */
+  readonly dockerRegistry?: string;
+  readonly craneRegistry?: string;
+  readonly referrersRegistry?: string;
   /** The page of the sandbox, below which its faults are set. */
   readonly pageUrl?: string;
   /** Mints a signed identity token; the claims given replace the usual ones. */
@@ -62,6 +66,10 @@ const PROGRAMS = [
   "rekor-server",
   "rekor-v2",
   "timestamp-server",
+  "cosign2",
+  "crane",
+  "oras",
+  "referrers-registry",
 ] as const;
 
 /** Finds where the peers are, or would be once installed. */
@@ -82,7 +90,7 @@ export function ensurePeers(peers: Peers): string | undefined {
   if (missingPrograms(peers).length === 0) return undefined;
   process.stderr.write(`installing ${missingPrograms(peers).join(", ")} (this takes some minutes)\n`);
   try {
-    execFileSync(install, ["core"], { stdio: ["ignore", 2, 2] });
+    execFileSync(install, ["core", "images"], { stdio: ["ignore", 2, 2] });
   } catch {
     // What matters is what is there now, whichever program failed.
   }
@@ -108,7 +116,7 @@ export function startRealStack(peers: Peers, dir: string): Stack {
     }
   };
   stopWithProcess(stop);
-  execFileSync(process.execPath, [script, "up", dir], { stdio: ["ignore", "ignore", 2] });
+  execFileSync(process.execPath, [script, "up", dir, "--registries"], { stdio: ["ignore", "ignore", 2] });
   return readStack("real", dir, () => Promise.resolve(stop()));
 }
 
