@@ -164,6 +164,21 @@ export function parseTimestampFile(input: string | Uint8Array): Uint8Array {
   return response;
 }
 
+/**
+ * Parses the log entry that cosign keeps beside a signature in a registry: `{"SignedEntryTimestamp", "Payload"}`.
+ *
+ * @throws {@link FormatError} `TLOG_ENTRY_MALFORMED`, `BUNDLE_MALFORMED`, `JSON_DUPLICATE_KEY`, `LIMIT_EXCEEDED`.
+ * @see cosign, pkg/cosign/bundle/rekor.go `RekorBundle`
+ */
+export function parseRekorBundle(input: string | Uint8Array): TransparencyLogEntry {
+  const json = parseJson(input, {
+    what: "log entry",
+    code: "BUNDLE_MALFORMED",
+    maxBytes: 2 * MAX_TLOG_ENTRY_BODY_BYTES,
+  });
+  return readRekorBundle(new JsonReader(json, "log entry", "BUNDLE_MALFORMED"));
+}
+
 /** Reads what cosign kept of Rekor v1's answer: the entry with a promise of inclusion, and no proof. */
 function readRekorBundle(reader: JsonReader): TransparencyLogEntry {
   const bundle = reader.object(["SignedEntryTimestamp", "Payload"]);
@@ -305,6 +320,15 @@ export function serializeLegacyBundle(bundle: Bundle, publicKeyPem?: string): st
 
 function leafOf(content: Exclude<VerificationMaterial["content"], { kind: "publicKey" }>): Uint8Array {
   return content.kind === "certificate" ? content.certificate : (content.certificates[0] ?? new Uint8Array(0));
+}
+
+/**
+ * Writes a log entry as {@link parseRekorBundle} reads it.
+ *
+ * @throws {@link FormatError} `BUNDLE_MALFORMED` for an entry without a promise, which that form cannot hold.
+ */
+export function serializeRekorBundle(entry: TransparencyLogEntry): string {
+  return JSON.stringify(rekorBundleOf(entry));
 }
 
 function rekorBundleOf({

@@ -26,8 +26,13 @@ export {
 } from "./manifest.ts";
 export type { AttachmentOptions, ImageInput } from "./image-source.ts";
 export type { Candidate, Place, PlaceReport, SkippedContent } from "./candidates.ts";
+export { ImageVerifier, verifyImage, verifyImageAttestation } from "./verify-image.ts";
+export { readCandidates, type CandidateQuery, type FoundCandidates, type LegacyContent } from "./candidates.ts";
+export { ImageNotVerifiedError } from "./verified-image.ts";
 export type {
   DigestRule,
+  ImagePolicy,
+  VouchedAttestation,
   ImageVerifierOptions,
   RefusedCandidate,
   SignatureFormat,

@@ -5,8 +5,10 @@
  */
 
 import type { Bundle } from "../bundle/bundle.ts";
-import type { SigstoreError } from "../errors.ts";
+import { VerificationError, type SigstoreError, type VerificationErrorCode } from "../errors.ts";
+import type { Fetch } from "../http/request.ts";
 import type { TrustChoice } from "../files/verify-file.ts";
+import type { Statement } from "../intoto/statement.ts";
 import type { VerifiedBundle } from "../verify/evidence.ts";
 import type { ExpectedSigner, TimePolicy, VerifierOptions } from "../verify/options.ts";
 import type { Place, PlaceReport } from "./candidates.ts";
@@ -39,38 +41,47 @@ export type ImageVerifierOptions = VerifierOptions &
     readonly maxAttachmentBytes?: number | undefined;
     /** Candidates that are verified at a time. Default 10. */
     readonly maxWorkers?: number | undefined;
-    /** Default: the clock. */
-    readonly now?: (() => Date) | undefined;
+    /**
+     * Where a signature of before bundles that comes without its log entry is looked up, which the verifier itself never does. Default:
+     * nowhere, so that such a signature is refused for want of an entry.
+     */
+    readonly fetchLogEntriesFrom?: { readonly rekorUrl: string; readonly fetch: Fetch } | undefined;
   };
 
-/** Says what must be proven of one image. */
-export type VerifyImagePolicy = ExpectedSigner & {
+/** Says where proof of an image is looked for, and of which digest. */
+export interface ImagePolicy {
   /** Default `any`. */
   readonly format?: SignatureFormat | undefined;
   /** Default `target`. */
   readonly digestRule?: DigestRule | undefined;
   /** `linux/arm64/v8`, or its parts. */
   readonly platform?: string | Platform | undefined;
-  /** Every one of them must be among the annotations that were signed. */
-  readonly annotations?: Readonly<Record<string, string>> | undefined;
-  /**
-   * The predicate type of a signature that is a bundle. Default cosign's own, `https://sigstore.dev/cosign/sign/v1`;
-   * `"unsafe-any"` takes an attestation of any type for a signature.
-   */
-  readonly predicateType?: string | undefined;
   /** `"unsafe-skip"` does not compare what was signed with the image, and proves nothing about it. Default `check`. */
   readonly claims?: "check" | "unsafe-skip" | undefined;
-};
+}
+
+/** Says what must be proven of one image. */
+export type VerifyImagePolicy = ExpectedSigner &
+  ImagePolicy & {
+    /** Every one of them must be among the annotations that were signed. */
+    readonly annotations?: Readonly<Record<string, string>> | undefined;
+    /**
+     * The predicate type of a signature that is a bundle. Default cosign's own, `https://sigstore.dev/cosign/sign/v1`;
+     * `"unsafe-any"` takes an attestation of any type for a signature.
+     */
+    readonly predicateType?: string | undefined;
+  };
 
 /** Says what an attestation about one image must prove. */
-export type VerifyImageAttestationPolicy = Omit<VerifyImagePolicy, "predicateType" | "annotations"> & {
-  readonly predicateType: string;
-  /**
-   * Takes attestations that BuildKit has put into the index: nobody signed them on their own, so the index must be signed by whom
-   * the policy names. Default false.
-   */
-  readonly buildkit?: boolean | undefined;
-};
+export type VerifyImageAttestationPolicy = ExpectedSigner &
+  ImagePolicy & {
+    readonly predicateType: string;
+    /**
+     * Takes attestations that BuildKit has put into the index: nobody signed them on their own, so the index must be signed by whom
+     * the policy names. Needs a platform. Default false.
+     */
+    readonly buildkit?: boolean | undefined;
+  };
 
 /** Is a signature, or an attestation, that was proven. */
 export interface VerifiedImageSignature {
@@ -100,6 +111,17 @@ export interface RefusedCandidate {
   readonly error: SigstoreError;
 }
 
+/** Is what BuildKit says about an image in a manifest that nobody signed on its own: the signed index names it. */
+export interface VouchedAttestation {
+  /** The manifest of the platform that it is about. */
+  readonly digest: ContentDigest;
+  readonly manifest: ContentDigest;
+  readonly layer: ContentDigest;
+  readonly statement: Statement;
+  /** The statement, byte for byte. */
+  readonly payload: Uint8Array;
+}
+
 /** Is a digest that had to be signed, and what was proven about it. */
 export interface VerifiedDigest {
   readonly digest: ContentDigest;
@@ -126,6 +148,35 @@ export interface VerifiedImage {
   readonly refused: readonly RefusedCandidate[];
   /** Every place that was looked at. */
   readonly places: readonly PlaceReport[];
+  /** With `buildkit`: attestations for whose content the signature on the index vouches, and nobody else. */
+  readonly vouchedFor: readonly VouchedAttestation[];
   /** What a caller gave up: that the signature is about this image, for instance. */
   readonly unproven: readonly string[];
+}
+
+/** Is thrown when nothing that is attached to an image proves what was asked for. */
+export class ImageNotVerifiedError extends VerificationError {
+  /** As it was given. */
+  readonly image: string;
+  /** What was looked at, by its digest. */
+  readonly digest: ContentDigest;
+  /** Each candidate, and why it proves nothing. Empty where there is none. */
+  readonly refused: readonly RefusedCandidate[];
+  /** Every place that was looked at. */
+  readonly places: readonly PlaceReport[];
+
+  /** @internal */
+  constructor(
+    code: VerificationErrorCode,
+    message: string,
+    found: Pick<ImageNotVerifiedError, "image" | "digest" | "refused" | "places">,
+    details: ConstructorParameters<typeof VerificationError>[2] = {},
+  ) {
+    super(code, message, details);
+    this.name = "VerificationError"; // the class of its code, for whoever reads JSON
+    this.image = found.image;
+    this.digest = found.digest;
+    this.refused = found.refused;
+    this.places = found.places;
+  }
 }
