@@ -184,3 +184,5 @@ export const MAX_CREDENTIAL_BYTES = 256 * 1024;
 export const MAX_BLOB_BYTES = 64 * 1024 * 1024 * 1024;
 /** Files in one image layout. */
 export const MAX_LAYOUT_FILES = 100_000;
+/** Bytes of manifests that one repository's client remembers. */
+export const MAX_REMEMBERED_MANIFEST_BYTES = 16 * 1024 * 1024;

@@ -186,7 +186,8 @@ export class HttpExchange {
 
   async #statusFailure(url: URL, response: Response): Promise<AttemptFailure> {
     const { status, headers } = response;
-    const { accept, refusal } = this.#request;
+    const { accept, refusal, onRefusal } = this.#request;
+    onRefusal?.({ status, headers, url: url.href });
     const retryable = status === 429 || status >= 500;
     const retryAfter = headers.get("retry-after") ?? "";
     const retryAfterMs = parseRetryAfter(retryAfter);

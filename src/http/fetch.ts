@@ -34,7 +34,7 @@ export function fetchFor(environment: Environment, tls: TlsOptions = {}): Fetch 
     noProxy: readVariable(environment, "no_proxy"),
   };
   const isProxied = proxies.httpProxy !== "" || proxies.httpsProxy !== "";
-  const isSecured = Object.values(tls).some((value) => value !== undefined);
+  const isSecured = Object.values(tls).some((value) => value !== undefined && value !== false);
   if (!isProxied && !isSecured) return (url, init) => fetch(url, init);
   const secure = isSecured ? secureOptions(tls) : undefined;
   let special: Promise<Fetch> | undefined;

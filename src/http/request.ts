@@ -43,6 +43,9 @@ export interface HttpRequest {
   readonly accept: readonly number[];
   /** The answer may not be longer; it is cut off there, whatever it announced. */
   readonly maxBytes: number;
+  /** Is told of each status that is not accepted, before it is thrown or tried again, and from where it came. */
+  readonly onRefusal?:
+    ((answer: { readonly status: number; readonly headers: Headers; readonly url: string }) => void) | undefined;
   /** Code of the error for a status from 400 on that no other attempt would change. Default `HTTP_STATUS_UNEXPECTED`. */
   readonly refusal?: ServiceErrorCode | undefined;
 }
@@ -100,8 +103,9 @@ export async function fetchStream(
   url: string,
   maxBytes: number,
   options: RequestOptions,
+  request: Pick<HttpRequest, "headers" | "refusal" | "onRefusal"> = {},
 ): Promise<{ readonly length: number | undefined; readonly stream: AsyncIterable<Uint8Array> }> {
-  const exchange = new HttpExchange(url, { method: "GET", accept: [200], maxBytes }, options);
+  const exchange = new HttpExchange(url, { ...request, method: "GET", accept: [200], maxBytes }, options);
   const { response } = await exchange.withRetries((attempt) => exchange.open(attempt));
   return { length: announcedLength(response), stream: exchange.body(response) };
 }

@@ -16,6 +16,8 @@ export interface TlsOptions {
   readonly privateKey?: string | undefined;
   /** The name that the server's certificate has to have, where it is not that of the URL. */
   readonly serverName?: string | undefined;
+  /** Takes any certificate, of whomever: whoever is on the way can read and change everything. Default false. */
+  readonly insecureSkipVerify?: boolean | undefined;
 }
 
 /** Is what Node's TLS takes. */
@@ -24,6 +26,7 @@ export interface SecureOptions {
   readonly cert?: string;
   readonly key?: string;
   readonly servername?: string;
+  readonly rejectUnauthorized?: false;
 }
 
 /**
@@ -32,7 +35,7 @@ export interface SecureOptions {
  * @throws {@link InputError} `USAGE_INVALID`, without repeating anything of a key.
  */
 export function secureOptions(options: TlsOptions): SecureOptions {
-  const { caCertificates, certificate, privateKey, serverName } = options;
+  const { caCertificates, certificate, privateKey, serverName, insecureSkipVerify = false } = options;
   if ((certificate === undefined) !== (privateKey === undefined)) {
     throw unusable(certificate === undefined ? "a key, but no certificate" : "a certificate, but no key");
   }
@@ -47,6 +50,7 @@ export function secureOptions(options: TlsOptions): SecureOptions {
     ...(certificate !== undefined && { cert: certificate }),
     ...(privateKey !== undefined && { key: privateKey }),
     ...(serverName !== undefined && { servername: serverName }),
+    ...(insecureSkipVerify && { rejectUnauthorized: false as const }),
   };
 }
 

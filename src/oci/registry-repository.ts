@@ -1,0 +1,349 @@
+/**
+ * One repository of a registry.
+ *
+ * @module
+ */
+
+import { FormatError, ServiceError, VerificationError } from "../errors.ts";
+import type { HttpAnswer } from "../http/request.ts";
+import { readJsonAnswer } from "../http/service-answer.ts";
+import {
+  MAX_ERROR_BODY_BYTES,
+  MAX_MANIFEST_BYTES,
+  MAX_REFERRERS,
+  MAX_REGISTRY_PAGE_BYTES,
+  MAX_TAGS,
+} from "../limits.ts";
+import { attachmentTag } from "./attachment-tags.ts";
+import type { RegistryAction, RegistryScope } from "./authorization.ts";
+import {
+  algorithmOf,
+  contentDigestOf,
+  isContentDigest,
+  toDigest,
+  verifyContent,
+  type ContentDigest,
+} from "./content-digest.ts";
+import type {
+  ContentStore,
+  FetchedManifest,
+  PushedManifest,
+  PushManifestOptions,
+  ReferrersList,
+} from "./content-store.ts";
+import { MANIFEST_MEDIA_TYPES, parseManifest, type Descriptor } from "./manifest.ts";
+import { ManifestMemory } from "./manifest-memory.ts";
+import { OCI_INDEX } from "./media-types.ts";
+import { readPages } from "./paging.ts";
+import type { RegistryRequest, RegistrySession } from "./registry-session.ts";
+import { uploadBlob } from "./uploads.ts";
+
+/** Statuses that say that a registry has no list of referrers. Any other says that the list cannot be known. */
+const NO_REFERRERS_API: readonly number[] = [400, 404, 406];
+/** What registries say of a tag that must not be moved. The specification has no code for that. */
+const IMMUTABLE = /immutable|TAG_INVALID|TAG_ALREADY_EXISTS|cannot be overwritten|already exists/i;
+
+/** Is a repository of a registry, through the session with that. */
+export class RegistryRepository implements ContentStore {
+  readonly name: string;
+  readonly repository: string;
+  readonly session: RegistrySession;
+  readonly #memory = new ManifestMemory();
+  /** Whether the registry keeps lists of referrers, once that is known. */
+  #hasReferrersApi: boolean | undefined;
+
+  constructor(session: RegistrySession, repository: string) {
+    this.session = session;
+    this.repository = repository;
+    this.name = `${session.registry}/${repository}`;
+  }
+
+  async fetchManifest(tagOrDigest: string): Promise<FetchedManifest | undefined> {
+    return isContentDigest(tagOrDigest)
+      ? await this.#memory.get(tagOrDigest, () => this.#fetchManifest(tagOrDigest, tagOrDigest))
+      : await this.#fetchManifest(tagOrDigest, undefined);
+  }
+
+  async #fetchManifest(tagOrDigest: string, asked: ContentDigest | undefined): Promise<FetchedManifest | undefined> {
+    const answer = await this.#ask("pull", {
+      method: "GET",
+      target: `manifests/${tagOrDigest}`,
+      accept: [200, 404],
+      headers: { accept: MANIFEST_MEDIA_TYPES.join(", ") },
+      // An error has a body, too.
+      maxBytes: MAX_MANIFEST_BYTES,
+    });
+    if (answer.status === 404) return undefined;
+    const { body, headers } = answer;
+    const what = `manifest ${tagOrDigest} of ${this.name}`;
+    const claimed = headers.get("docker-content-digest") ?? "";
+    const digest = asked ?? contentDigestOf(body, isContentDigest(claimed) ? algorithmOf(claimed) : "sha256");
+    verifyContent(body, digest, what);
+    if (isContentDigest(claimed)) verifyContent(body, claimed, what);
+    const mediaType = mediaTypeOf(answer);
+    const fetched: FetchedManifest = {
+      descriptor: { mediaType, digest, size: body.length },
+      bytes: body,
+      manifest: parseManifest(body, mediaType),
+      etag: headers.get("etag") ?? undefined,
+    };
+    this.#memory.add(fetched);
+    return fetched;
+  }
+
+  /** By fetching it: what a registry says of a digest is not what counts. */
+  async resolve(tagOrDigest: string): Promise<Descriptor | undefined> {
+    return (await this.fetchManifest(tagOrDigest))?.descriptor;
+  }
+
+  async fetchBlob(descriptor: Descriptor, maxBytes: number): Promise<Uint8Array> {
+    const { digest, size } = descriptor;
+    if (size > maxBytes) {
+      throw new FormatError("LIMIT_EXCEEDED", `blob ${digest} of ${this.name} is too large`, {
+        expected: `at most ${maxBytes} bytes`,
+        found: `${size} bytes`,
+      });
+    }
+    const { status, body } = await this.#ask("pull", {
+      method: "GET",
+      target: `blobs/${digest}`,
+      accept: [200, 404],
+      maxBytes: Math.max(size, MAX_ERROR_BODY_BYTES),
+    });
+    if (status === 404) throw this.#noBlob(digest);
+    this.#requireSize(digest, size, body.length);
+    verifyContent(body, digest, `blob of ${this.name}`);
+    return body;
+  }
+
+  async *openBlob(descriptor: Descriptor): AsyncGenerator<Uint8Array> {
+    const { digest, size } = descriptor;
+    const { algorithm, value } = toDigest(digest);
+    const hash = process.getBuiltinModule("node:crypto").createHash(algorithm);
+    let length = 0;
+    const target = `${this.repository}/blobs/${digest}`;
+    try {
+      for await (const chunk of this.session.stream(target, this.#scope("pull"), Math.max(size, 1))) {
+        hash.update(chunk);
+        length += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      if (error instanceof ServiceError && error.status === 404) throw this.#noBlob(digest);
+      throw error;
+    }
+    this.#requireSize(digest, size, length);
+    if (hash.digest().equals(value)) return;
+    throw new VerificationError("CONTENT_DIGEST_MISMATCH", `blob of ${this.name} is not what its digest names`, {
+      expected: digest,
+    });
+  }
+
+  #requireSize(digest: ContentDigest, expected: number, found: number): void {
+    if (expected === found) return;
+    throw new VerificationError(
+      "CONTENT_SIZE_MISMATCH",
+      `blob ${digest} of ${this.name} is of another size than was said`,
+      {
+        expected: `${expected} bytes`,
+        found: `${found} bytes`,
+      },
+    );
+  }
+
+  #noBlob(digest: ContentDigest): ServiceError {
+    return new ServiceError("CONTENT_NOT_FOUND", `${this.name} has no blob ${digest}`, {
+      status: 404,
+      service: `registry ${this.session.registry}`,
+    });
+  }
+
+  async hasBlob(digest: ContentDigest): Promise<boolean> {
+    return await this.#hasBlob(digest, "pull");
+  }
+
+  async #hasBlob(digest: ContentDigest, action: RegistryAction): Promise<boolean> {
+    const { status } = await this.#ask(action, {
+      method: "HEAD",
+      target: `blobs/${digest}`,
+      accept: [200, 404, 405],
+      maxBytes: 0,
+    });
+    return status === 200;
+  }
+
+  async pushBlob(descriptor: Descriptor, content: Uint8Array | ContentStore): Promise<void> {
+    // With what is needed for the push, so that one token does for both.
+    if (await this.#hasBlob(descriptor.digest, "push")) return;
+    const upload = { session: this.session, repository: this.repository, scope: this.#scope("push") };
+    if (content instanceof Uint8Array) await uploadBlob(upload, descriptor, content);
+    else {
+      const mountFrom =
+        content instanceof RegistryRepository && content.session === this.session ? content.repository : undefined;
+      await uploadBlob(upload, descriptor, content.openBlob(descriptor), mountFrom);
+    }
+  }
+
+  async pushManifest(
+    bytes: Uint8Array,
+    mediaType: string,
+    { tag, ifMatch }: PushManifestOptions = {},
+  ): Promise<PushedManifest> {
+    const digest = contentDigestOf(bytes);
+    const subject = parseManifest(bytes, mediaType).subject?.digest;
+    const answer = await this.#put(tag ?? digest, bytes, mediaType, ifMatch, tag !== undefined);
+    const { headers } = answer;
+    const claimed = headers.get("docker-content-digest") ?? "";
+    if (isContentDigest(claimed) && claimed.startsWith("sha256:") && claimed !== digest) {
+      throw new VerificationError(
+        "CONTENT_DIGEST_MISMATCH",
+        `${this.name} has kept something else than was put there`,
+        {
+          expected: digest,
+          found: claimed,
+        },
+      );
+    }
+    const keepsReferrers = subject !== undefined && headers.get("oci-subject") === subject;
+    if (subject !== undefined && keepsReferrers) this.#hasReferrersApi = true;
+    return {
+      descriptor: { mediaType, digest, size: bytes.length },
+      keepsReferrers,
+      etag: headers.get("etag") ?? undefined,
+    };
+  }
+
+  async #put(
+    reference: string,
+    bytes: Uint8Array,
+    mediaType: string,
+    ifMatch: string | null | undefined,
+    isTag: boolean,
+  ): Promise<HttpAnswer> {
+    try {
+      return await this.#ask("push", {
+        method: "PUT",
+        target: `manifests/${reference}`,
+        accept: [201, 200, 202, 204],
+        maxBytes: MAX_REGISTRY_PAGE_BYTES,
+        headers: {
+          "content-type": mediaType,
+          ...(ifMatch === null && { "if-none-match": "*" }),
+          ...(typeof ifMatch === "string" && { "if-match": ifMatch }),
+        },
+        body: bytes,
+      });
+    } catch (error) {
+      if (!(error instanceof ServiceError) || error.status === undefined || !isTag) throw error;
+      const { status, message } = error;
+      const details = { status, service: error.service, attempts: error.attempts, cause: error };
+      if (status === 409 || (status >= 400 && status < 500 && IMMUTABLE.test(message)))
+        throw new ServiceError(
+          "REGISTRY_TAG_IMMUTABLE",
+          `tag ${reference} of ${this.name} cannot be moved: ${message}`,
+          details,
+        );
+      if (status === 412 && ifMatch !== undefined)
+        throw new ServiceError("REGISTRY_UPDATE_LOST", `tag ${reference} of ${this.name} was moved by another`, {
+          ...details,
+          retryable: true,
+        });
+      throw error;
+    }
+  }
+
+  async deleteManifest(tagOrDigest: string): Promise<boolean> {
+    const { status } = await this.#ask("delete", {
+      method: "DELETE",
+      target: `manifests/${tagOrDigest}`,
+      accept: [200, 202, 204, 404],
+      maxBytes: MAX_REGISTRY_PAGE_BYTES,
+    });
+    this.#memory.delete(tagOrDigest);
+    return status !== 404;
+  }
+
+  async listTags(): Promise<readonly string[]> {
+    const tags = await readPages(
+      this.session,
+      `${this.repository}/tags/list`,
+      MAX_TAGS,
+      (target) => this.#list(target, [200, 404]),
+      (answer) => (answer.status === 404 ? undefined : this.#readTags(answer)),
+    );
+    return [...new Set(tags ?? [])];
+  }
+
+  #readTags(answer: HttpAnswer): readonly string[] {
+    return readJsonAnswer(answer, `registry ${this.session.registry}`, "a list of tags", (reader) =>
+      (reader.object().optional("tags")?.array(MAX_TAGS) ?? []).map((tag) => tag.string()),
+    );
+  }
+
+  async listReferrers(digest: ContentDigest): Promise<ReferrersList> {
+    if (this.#hasReferrersApi !== false) {
+      const found = await readPages(
+        this.session,
+        `${this.repository}/referrers/${digest}`,
+        MAX_REFERRERS,
+        (target) => this.#list(target, [200, ...NO_REFERRERS_API]),
+        (answer) => this.#readReferrers(answer),
+      );
+      this.#hasReferrersApi = found !== undefined;
+      if (found !== undefined) return { source: "referrers-api", descriptors: withoutRepeats(found) };
+    }
+    const tag = attachmentTag(digest, "referrers");
+    const index = await this.fetchManifest(tag);
+    if (index === undefined) return { source: "referrers-tag", descriptors: [] };
+    if (index.manifest.kind !== "index") {
+      throw new VerificationError("MEDIA_TYPE_MISMATCH", `tag ${tag} of ${this.name} names no list of referrers`, {
+        expected: OCI_INDEX,
+        found: index.descriptor.mediaType,
+      });
+    }
+    return { source: "referrers-tag", descriptors: withoutRepeats(index.manifest.manifests), index };
+  }
+
+  /** @returns `undefined` for an answer of a registry that has no such list. */
+  #readReferrers(answer: HttpAnswer): readonly Descriptor[] | undefined {
+    if (answer.status !== 200 || mediaTypeOf(answer) !== OCI_INDEX) return undefined;
+    const index = parseManifest(answer.body, OCI_INDEX);
+    return index.kind === "index" ? index.manifests : undefined;
+  }
+
+  async #list(target: string, accept: readonly number[]): Promise<HttpAnswer> {
+    return await this.session.send({
+      method: "GET",
+      target,
+      scope: this.#scope("pull"),
+      accept,
+      headers: { accept: `${OCI_INDEX}, application/json` },
+      maxBytes: MAX_REGISTRY_PAGE_BYTES,
+    });
+  }
+
+  async #ask(action: RegistryAction, request: Omit<RegistryRequest, "scope">): Promise<HttpAnswer> {
+    const target = `${this.repository}/${request.target}`;
+    return await this.session.send({ ...request, target, scope: this.#scope(action) });
+  }
+
+  #scope(action: RegistryAction): RegistryScope {
+    const actions: readonly RegistryAction[] =
+      action === "pull" ? ["pull"] : action === "push" ? ["pull", "push"] : ["pull", "push", "delete"];
+    return { repository: this.repository, actions };
+  }
+}
+
+function mediaTypeOf({ headers }: HttpAnswer): string {
+  return headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/** A list may name one manifest twice; it is one all the same. */
+function withoutRepeats(descriptors: readonly Descriptor[]): readonly Descriptor[] {
+  const seen = new Set<string>();
+  return descriptors.filter(({ digest }) => {
+    if (seen.has(digest)) return false;
+    seen.add(digest);
+    return true;
+  });
+}
