@@ -20,6 +20,8 @@ export interface StatementParts {
 export interface SubjectParts {
   readonly name?: string | undefined;
   readonly digests: readonly Digest[];
+  /** What the signer says of this artifact besides: for an image, what cosign calls its annotations. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -40,9 +42,10 @@ export function buildStatement(parts: StatementParts): Uint8Array {
   const head = JSON.stringify({
     _type: type,
     predicateType,
-    subject: subjects.map(({ name, digests }) => ({
+    subject: subjects.map(({ name, digests, annotations }) => ({
       ...(name !== undefined && { name }),
       digest: Object.fromEntries(digests.map(({ algorithm, value }) => [algorithm, encodeHex(value)])),
+      ...(annotations !== undefined && { annotations }),
     })),
   });
   // White space around JSON can be no other than JSON's own: a newline at the end of a file, for instance.

@@ -9,7 +9,7 @@ import { FormatError } from "../errors.ts";
 import { IN_TOTO_PAYLOAD_TYPE, parseStatement } from "../intoto/statement.ts";
 import { contentDigestOf } from "./content-digest.ts";
 import type { ContentStore } from "./content-store.ts";
-import type { WriterOptions } from "./fallback-index.ts";
+import type { WriterOptions } from "./contended-tag.ts";
 import type { Descriptor } from "./manifest.ts";
 import { BUNDLE_CONTENT_ANNOTATION, BUNDLE_PREDICATE_TYPE_ANNOTATION, CREATED_ANNOTATION } from "./media-types.ts";
 import { attachReferrer, EMPTY_CONFIG, type AttachedReferrer } from "./referrers.ts";

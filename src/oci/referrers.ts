@@ -9,7 +9,8 @@ import type { JsonObject } from "../encoding/json.ts";
 import { ServiceError } from "../errors.ts";
 import { contentDigestOf } from "./content-digest.ts";
 import type { ContentStore } from "./content-store.ts";
-import { addToFallbackIndex, type WriterOptions } from "./fallback-index.ts";
+import type { WriterOptions } from "./contended-tag.ts";
+import { addToFallbackIndex } from "./fallback-index.ts";
 import { serializeDescriptor, type Descriptor } from "./manifest.ts";
 import { OCI_EMPTY, OCI_MANIFEST } from "./media-types.ts";
 

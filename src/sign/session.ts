@@ -161,6 +161,29 @@ export class SigningSession {
     return await this.#many(statements, options, (statement) => this.attest(statement, { signal: options.signal }));
   }
 
+  /**
+   * Asks every timestamp authority of the session for a timestamp over something that is not a signature of this session: the envelope of an
+   * attestation, for instance, over which cosign had its timestamps before bundles.
+   *
+   * @returns DER of the responses, each verified, in the order of the authorities; none where the session has none.
+   * @throws ServiceError, and those of the verification.
+   */
+  async timestamp(message: Uint8Array, options: Pick<SignatureOptions, "signal"> = {}): Promise<readonly Uint8Array[]> {
+    const { crypto, timeoutMs } = this.#settings;
+    const deadline = new Deadline(timeoutMs, this.#signalOf(options));
+    return await Promise.all(
+      this.services.timestampAuthorities.map(async (url) => {
+        const asking = requestTimestamp(url, message, {
+          ...requestOptions(this.#settings, "timestamp", deadline),
+          crypto,
+        });
+        const response = await answerOf(`answer of timestamp authority ${redactUrl(url)}`, asking);
+        await this.#answers.timestamp(response, message, url, undefined);
+        return response;
+      }),
+    );
+  }
+
   /** Forgets keys and tokens. Signatures that are under way go on. */
   close(): void {
     this.#closed = true;
