@@ -27,6 +27,16 @@ export {
 export type { AttachmentOptions, ImageInput } from "./image-source.ts";
 export type { Candidate, Place, PlaceReport, SkippedContent } from "./candidates.ts";
 export { ImageVerifier, verifyImage, verifyImageAttestation } from "./verify-image.ts";
+export { attestImage, signImage } from "./sign-image.ts";
+export type {
+  Attached,
+  ImageSigningOptions,
+  ImageStatement,
+  SignedDigest,
+  SignedImage,
+  SigningChoice,
+  StorageFormat,
+} from "./sign-image.ts";
 export { readCandidates, type CandidateQuery, type FoundCandidates, type LegacyContent } from "./candidates.ts";
 export { ImageNotVerifiedError } from "./verified-image.ts";
 export type {
