@@ -186,3 +186,5 @@ export const MAX_BLOB_BYTES = 64 * 1024 * 1024 * 1024;
 export const MAX_LAYOUT_FILES = 100_000;
 /** Bytes of manifests that one repository's client remembers. */
 export const MAX_REMEMBERED_MANIFEST_BYTES = 16 * 1024 * 1024;
+/** Bytes of blobs that are looked into to find what refers to an image in a layout. */
+export const MAX_LAYOUT_SCAN_BYTES = 512 * 1024 * 1024;

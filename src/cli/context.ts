@@ -55,6 +55,8 @@ export interface Command {
   readonly isEndless?: boolean;
   /** @returns the exit status. */
   run(operands: readonly string[], flags: Flags, context: Context): Promise<number>;
+  /** Gives the exit status for an error that scripts tell apart; otherwise it is 1. */
+  exitStatus?(error: SigstoreError): number | undefined;
   /** Writes to standard output why it ended in an error, where the flags ask for that. */
   refuse?(error: SigstoreError, flags: Flags, context: Context): Promise<void>;
 }

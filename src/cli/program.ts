@@ -25,6 +25,16 @@ export interface ListedCommand {
 /** Lists the commands. Each is loaded when it runs, not before. */
 export const COMMANDS: readonly ListedCommand[] = [
   {
+    name: "verify",
+    summary: "Verify that images are signed",
+    load: async () => (await import("./commands/verify.ts")).verify,
+  },
+  {
+    name: "verify-attestation",
+    summary: "Verify attestations about images",
+    load: async () => (await import("./commands/verify-attestation.ts")).verifyAttestation,
+  },
+  {
     name: "verify-blob",
     summary: "Verify a file against a Sigstore bundle",
     load: async () => (await import("./commands/verify-blob.ts")).verifyBlob,
@@ -107,6 +117,9 @@ export const COMMANDS: readonly ListedCommand[] = [
   },
 ];
 
+/** What the command says of an error, for whoever ends the program with it. */
+const EXIT_STATUS = new WeakMap<SigstoreError, number>();
+
 /**
  * Runs the program.
  *
@@ -121,7 +134,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     const { refusalToText } = await import("../report/text.ts");
     context.stderr.write(`${colour(context, "31", "Error:")} ${refusalToText(error)}\n`);
     const { reason } = context.signal as { readonly reason: unknown };
-    return reason instanceof Interruption ? reason.exitStatus : 1;
+    return reason instanceof Interruption ? reason.exitStatus : (EXIT_STATUS.get(error) ?? 1);
   }
 }
 
@@ -249,6 +262,8 @@ async function runCommand(
   } catch (error) {
     over = true;
     if (error instanceof SigstoreError) {
+      const status = command.exitStatus?.(error);
+      if (status !== undefined) EXIT_STATUS.set(error, status);
       await writeRefusal(command, error, flags, outer, file);
       trace(outer, `ended after ${elapsed(started)}`);
     }

@@ -38,14 +38,8 @@ export const LEGACY_FLAGS: readonly string[] = [
   "timestamp-certificate-chain",
 ];
 
-/** Are the flags of every command that verifies a bundle. */
-export const VERIFICATION_FLAGS: readonly Flag[] = [
-  {
-    name: "bundle",
-    kind: "string",
-    value: "FILE",
-    description: "the Sigstore bundle; otherwise FILE.sigstore.json, then FILE.sigstore",
-  },
+/** Are the flags of every command that verifies: who must have signed, and how much must be proven. */
+export const COMMON_VERIFICATION_FLAGS: readonly Flag[] = [
   { name: "key", kind: "string", value: "FILE", description: "the public key: a file, an https:// URL, or env://NAME" },
   { name: "key-valid-from", kind: "string", value: "TIME", description: "the key signed nothing before this time" },
   { name: "key-valid-until", kind: "string", value: "TIME", description: "the key signed nothing after this time" },
@@ -146,29 +140,12 @@ export const VERIFICATION_FLAGS: readonly Flag[] = [
     description: "do not require a signed certificate timestamp (unsafe)",
   },
   {
-    name: "output",
-    short: "o",
-    kind: "string",
-    value: "FORMAT",
-    choices: ["json", "text"],
-    description: "write the result, refusals too, to standard output: json or text",
-  },
-  {
     name: "explain",
     kind: "boolean",
     description: "print each check with its outcome and the section that demands it",
   },
   { name: "private-infrastructure", kind: "boolean", description: "", deprecated: "use --tlog-threshold=0" },
   { name: "new-bundle-format", kind: "boolean", description: "", deprecated: "the format is found out" },
-  { name: "max-workers", kind: "number", description: "", deprecated: "it has no effect on files" },
-  { name: "experimental-oci11", kind: "boolean", description: "", deprecated: "it has no effect on files" },
-  { name: "rekor-url", kind: "string", description: "", deprecated: "logs are named by the trusted root" },
-  ...LEGACY_FLAGS.map((name): Flag => ({
-    name,
-    kind: "string",
-    description: "",
-    deprecated: "use --bundle and --trusted-root",
-  })),
   {
     name: "signature-digest-algorithm",
     kind: "string",
@@ -182,6 +159,34 @@ export const VERIFICATION_FLAGS: readonly Flag[] = [
     deprecated: "hardware tokens are not supported: give the public key with --key",
   },
   { name: "slot", kind: "string", description: "", deprecated: "hardware tokens are not supported" },
+];
+
+/** Are the flags of the commands that verify a bundle in a file. */
+export const VERIFICATION_FLAGS: readonly Flag[] = [
+  {
+    name: "bundle",
+    kind: "string",
+    value: "FILE",
+    description: "the Sigstore bundle; otherwise FILE.sigstore.json, then FILE.sigstore",
+  },
+  ...COMMON_VERIFICATION_FLAGS,
+  {
+    name: "output",
+    short: "o",
+    kind: "string",
+    value: "FORMAT",
+    choices: ["json", "text"],
+    description: "write the result, refusals too, to standard output: json or text",
+  },
+  { name: "max-workers", kind: "number", description: "", deprecated: "it has no effect on files" },
+  { name: "experimental-oci11", kind: "boolean", description: "", deprecated: "it has no effect on files" },
+  { name: "rekor-url", kind: "string", description: "", deprecated: "logs are named by the trusted root" },
+  ...LEGACY_FLAGS.map((name): Flag => ({
+    name,
+    kind: "string",
+    description: "",
+    deprecated: "use --bundle and --trusted-root",
+  })),
 ];
 
 function kebab(field: string): string {

@@ -89,8 +89,8 @@ function noAttestation(expected: string): PolicyError {
   );
 }
 
-/** At most one signer, and none in hardware. */
-function refuseHardware(flags: Flags): void {
+/** Refuses more than one signer, and those in hardware. @throws InputError `USAGE_INVALID`. */
+export function refuseHardware(flags: Flags): void {
   const signers = ["key", "certificate", "sk"].filter((name) =>
     name === "sk" ? flags.boolean(name) : flags.has(name),
   );
@@ -107,7 +107,8 @@ function refuseHardware(flags: Flags): void {
   }
 }
 
-async function readDetachedSct(path: string): Promise<ReturnType<typeof parseDetachedSct>> {
+/** Reads an SCT in a file of its own. @throws InputError, FormatError. */
+export async function readDetachedSct(path: string): Promise<ReturnType<typeof parseDetachedSct>> {
   const bytes = await readInputFile(path, MAX_TRUST_FILE_BYTES, "SCT");
   return await naming(path, () => parseDetachedSct(bytes));
 }

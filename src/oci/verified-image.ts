@@ -5,11 +5,13 @@
  */
 
 import type { Bundle } from "../bundle/bundle.ts";
+import type { JsonObject } from "../encoding/json.ts";
 import { VerificationError, type SigstoreError, type VerificationErrorCode } from "../errors.ts";
 import type { Fetch } from "../http/request.ts";
 import type { TrustChoice } from "../files/verify-file.ts";
 import type { Statement } from "../intoto/statement.ts";
 import type { VerifiedBundle } from "../verify/evidence.ts";
+import type { SignedCertificateTimestamp } from "../x509/sct.ts";
 import type { ExpectedSigner, TimePolicy, VerifierOptions } from "../verify/options.ts";
 import type { Place, PlaceReport } from "./candidates.ts";
 import type { ContentDigest } from "./content-digest.ts";
@@ -58,6 +60,8 @@ export interface ImagePolicy {
   readonly platform?: string | Platform | undefined;
   /** `"unsafe-skip"` does not compare what was signed with the image, and proves nothing about it. Default `check`. */
   readonly claims?: "check" | "unsafe-skip" | undefined;
+  /** SCTs that came beside the certificate, not inside it. */
+  readonly detachedScts?: readonly SignedCertificateTimestamp[] | undefined;
 }
 
 /** Says what must be proven of one image. */
@@ -95,7 +99,7 @@ export interface VerifiedImageSignature {
   /** What was signed, byte for byte: a simple-signing payload, or a statement. */
   readonly payload: Uint8Array;
   /** The annotations that were signed. */
-  readonly annotations: Readonly<Record<string, unknown>>;
+  readonly annotations: JsonObject;
   /** Its bundle: as it was found, or as it was put together of what cosign kept before bundles. */
   readonly bundle: Bundle;
   readonly format: "bundle" | "legacy";

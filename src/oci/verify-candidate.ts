@@ -15,7 +15,7 @@ import type { Candidate, LegacyContent } from "./candidates.ts";
 import { toDigest, type ContentDigest } from "./content-digest.ts";
 import { SIGN_PREDICATE_TYPE } from "./media-types.ts";
 import { IMAGE_SIGNATURE_TYPES, parseSimpleSigning } from "./simple-signing.ts";
-import type { ImageVerifierOptions, VerifiedImageSignature } from "./verified-image.ts";
+import type { ImagePolicy, ImageVerifierOptions, VerifiedImageSignature } from "./verified-image.ts";
 
 /** Says what a candidate has to prove. */
 export interface CandidatePolicy {
@@ -25,6 +25,7 @@ export interface CandidatePolicy {
   readonly predicateType: string | undefined;
   readonly annotations: Readonly<Record<string, string>>;
   readonly checkClaims: boolean;
+  readonly detachedScts: ImagePolicy["detachedScts"];
 }
 
 /** Holds what verification needs besides the candidate. */
@@ -84,7 +85,7 @@ async function verifyStatement(
   policy: CandidatePolicy,
   verifiers: CandidateVerifiers,
 ): Promise<Proven> {
-  const { signer, predicateType, annotations, checkClaims } = policy;
+  const { signer, predicateType, annotations, checkClaims, detachedScts } = policy;
   if (bundle.content.kind === "messageSignature") {
     throw new PolicyError(
       "PREDICATE_TYPE_MISMATCH",
@@ -97,7 +98,7 @@ async function verifyStatement(
   }
   const verifier = await verifiers.verifierFor(bundle);
   const artifact = checkClaims ? { digests: [toDigest(digest)] as const } : "unsafe-any";
-  const evidence = await verifier.verify(bundle, artifact, { ...signer, predicateType });
+  const evidence = await verifier.verify(bundle, artifact, { ...signer, predicateType, detachedScts });
   if (evidence.content.kind !== "statement") throw new Error("what was verified as a statement is one"); // cannot happen
   const { payload, subject } = evidence.content;
   const signed = subject?.subject.annotations ?? {};
@@ -113,7 +114,7 @@ async function verifySimpleSigning(
   policy: CandidatePolicy,
   verifiers: CandidateVerifiers,
 ): Promise<Pick<Proven, "evidence" | "annotations">> {
-  const { signer, annotations, checkClaims, predicateType } = policy;
+  const { signer, annotations, checkClaims, predicateType, detachedScts } = policy;
   if (predicateType !== undefined && predicateType !== SIGN_PREDICATE_TYPE) {
     throw new PolicyError("PREDICATE_TYPE_MISMATCH", "it is an image signature, not a statement of that type", {
       expected: predicateType,
@@ -121,7 +122,7 @@ async function verifySimpleSigning(
     });
   }
   const verifier = await verifiers.verifierFor(bundle);
-  const evidence = await verifier.verify(bundle, payload, signer);
+  const evidence = await verifier.verify(bundle, payload, { ...signer, detachedScts });
   if (!checkClaims) return { evidence, annotations: {} };
   const claims = parseSimpleSigning(payload);
   if (claims.dockerManifestDigest !== digest) {

@@ -34,6 +34,8 @@ import {
 import { formatOf, verifyCandidate, type CandidatePolicy, type CandidateVerifiers } from "./verify-candidate.ts";
 
 const DEFAULT_WORKERS = 10;
+/** Reasons that stand in a message; all of them are in its fields. */
+const MAX_LISTED = 5;
 
 /** Is what the two kinds of verification have in common. */
 interface Search extends CandidatePolicy {
@@ -118,6 +120,7 @@ export class ImageVerifier {
       predicateType: predicateType === "unsafe-any" ? undefined : predicateType,
       annotations,
       checkClaims: claims === "check",
+      detachedScts: policy.detachedScts,
     });
   }
 
@@ -138,6 +141,7 @@ export class ImageVerifier {
       predicateType: policy.predicateType,
       annotations: {},
       checkClaims: (policy.claims ?? "check") === "check",
+      detachedScts: policy.detachedScts,
     });
   }
 
@@ -163,6 +167,7 @@ export class ImageVerifier {
         predicateType: SIGN_PREDICATE_TYPE,
         annotations: {},
         checkClaims: true,
+        detachedScts: policy.detachedScts,
       },
     );
     const vouchedFor = await readBuildkitAttestations(opened.store, root, digest, predicateType, this.#maxBytes);
@@ -349,14 +354,14 @@ function splitOptions(options: ImageVerifierOptions & ExpectedSigner & ImagePoli
   readonly imagePolicy: ImagePolicy;
   readonly verifierOptions: ImageVerifierOptions;
 } {
-  const { format, digestRule, platform, claims, identity: _identity, keys: _keys, ...rest } = options;
+  const { format, digestRule, platform, claims, detachedScts, identity: _identity, keys: _keys, ...rest } = options;
   const {
     annotations: _annotations,
     predicateType: _predicateType,
     buildkit: _buildkit,
     ...verifierOptions
   } = rest as typeof rest & Partial<VerifyImagePolicy & VerifyImageAttestationPolicy>;
-  return { imagePolicy: { format, digestRule, platform, claims }, verifierOptions };
+  return { imagePolicy: { format, digestRule, platform, claims, detachedScts }, verifierOptions };
 }
 
 /** One of both, as the verifier takes it. */
@@ -400,10 +405,12 @@ function notVerified(
   const lacksCertificate =
     signer.identity !== undefined &&
     errors.every(({ code }) => code === "CERTIFICATE_MISSING" || code === "SIGNER_KIND_MISMATCH");
-  const listed = refused.map(({ error, place, format }) => `${error.message} (${format}, ${place})`);
+  const reasons = [...new Set(refused.map(({ error, place, format }) => `${error.message} (${format}, ${place})`))];
+  const listed =
+    reasons.length > MAX_LISTED ? [...reasons.slice(0, MAX_LISTED), `${reasons.length - MAX_LISTED} more`] : reasons;
   return new ImageNotVerifiedError(
     lacksCertificate ? "CERTIFICATE_MISSING" : isSignature ? "SIGNATURE_NOT_ACCEPTED" : "ATTESTATION_NOT_ACCEPTED",
-    `no matching ${isSignature ? "signatures" : "attestations"}: ${[...new Set(listed)].join("\n ")}`,
+    `no matching ${isSignature ? "signatures" : "attestations"}: ${listed.join("; ")}`,
     found,
     {
       expected: telling.expected,
@@ -420,10 +427,13 @@ function describePlace({ location, outcome, skipped }: PlaceReport): string {
   return [`${location}: ${outcome === "absent" ? "absent" : "nothing of use"}`, ...passedOver].join(", ");
 }
 
-/** What was proven, and is not what was asked for, says more than what was not proven; malformed material says least. */
+/**
+ * What was proven, and is not what was asked for, says more than what was not proven; malformed material says least. Another predicate
+ * type says nothing: signatures and attestations are attached in the same way.
+ */
 function mostTelling(errors: readonly SigstoreError[]): SigstoreError {
   const found =
-    errors.find((error) => error instanceof PolicyError) ??
+    errors.find((error) => error instanceof PolicyError && error.code !== "PREDICATE_TYPE_MISMATCH") ??
     errors.find((error) => error instanceof VerificationError) ??
     errors[0];
   if (found === undefined) throw new Error("there is an error"); // the caller has one

@@ -1,0 +1,105 @@
+/**
+ * `cosign-ts verify-attestation`: attestations about images.
+ *
+ * @module
+ */
+
+import { printableJson } from "../../encoding/printable.ts";
+import { legacySignature } from "../../bundle/legacy.ts";
+import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
+import { PREDICATE_TYPES, predicateTypeOf } from "../../intoto/predicate.ts";
+import type { VerifiedImage } from "../../oci/verified-image.ts";
+import type { Command, Context } from "../context.ts";
+import { imageExitStatus } from "../exit-status.ts";
+import { usage } from "../flags.ts";
+import { IMAGE_VERIFICATION_FLAGS } from "../image-flags.ts";
+import { printHeader, refuseImage, verifyImages } from "../image-verification.ts";
+
+/** Verifies that signed statements of a given predicate type are about images. */
+export const verifyAttestation: Command = {
+  name: "verify-attestation",
+  summary:
+    "Verify that attestations of a type are about images: the signature, that the image is among the subjects, and the predicate type. Exit status as for verify.",
+  operands: "IMAGE...",
+  minOperands: 1,
+  maxOperands: Infinity,
+  environment: true,
+  flags: [
+    ...IMAGE_VERIFICATION_FLAGS,
+    {
+      name: "type",
+      kind: "string",
+      default: "custom",
+      choices: Object.keys(PREDICATE_TYPES),
+      description: `the predicate type: ${Object.keys(PREDICATE_TYPES).join(", ")}, or a URI`,
+    },
+    {
+      name: "buildkit",
+      kind: "boolean",
+      description: "take what BuildKit says in the index, which must be signed; needs --platform",
+    },
+    {
+      name: "policy",
+      kind: "strings",
+      value: "FILE",
+      description: "policies in CUE or Rego cannot be evaluated here: an error",
+    },
+    {
+      name: "output",
+      short: "o",
+      kind: "string",
+      value: "FORMAT",
+      choices: ["json", "text", "result"],
+      description:
+        "text: one envelope a line, as cosign prints them (default); json, result: all that was proven, as JSON",
+    },
+  ],
+  examples: [
+    "cosign-ts verify-attestation --type slsaprovenance1 --certificate-identity alice@example.com --certificate-oidc-issuer https://accounts.example.com registry.example.com/app:v1",
+    "cosign-ts verify-attestation --type spdxjson --key cosign.pub --output json registry.example.com/app:v1",
+  ],
+  async run(images, flags, context) {
+    const [policy] = flags.strings("policy");
+    if (policy !== undefined)
+      throw usage(`policy ${JSON.stringify(policy)} cannot be evaluated: neither CUE nor Rego is supported`, {
+        remedy: "verify without --policy, and evaluate the predicate that --output json prints",
+      });
+    const output = flags.choice("output", ["json", "text", "result"]) ?? "text";
+    const predicateType = predicateTypeOf(flags.string("type") ?? "custom");
+    const buildkit = flags.boolean("buildkit");
+    return await verifyImages(
+      {
+        what: "attestation",
+        images,
+        verify: (verifier, image, imagePolicy) =>
+          verifier.verifyAttestation(image, { ...imagePolicy, predicateType, buildkit }),
+        print: async (image) => {
+          printHeader(image, false, flags, context);
+          await printAttestations(image, output, context);
+        },
+      },
+      flags,
+      context,
+    );
+  },
+  exitStatus: imageExitStatus,
+  refuse: (error, flags, context) => refuseImage(error, flags, context),
+};
+
+async function printAttestations(
+  image: VerifiedImage,
+  output: "json" | "text" | "result",
+  context: Context,
+): Promise<void> {
+  if (output !== "text") {
+    const { verifiedImageToJson } = await import("../../report/image-json.ts");
+    context.stdout.write(`${printableJson(verifiedImageToJson(image))}\n`);
+    return;
+  }
+  // What BuildKit says is in no envelope: the statement itself stands in its place.
+  if (image.vouchedFor.length > 0)
+    for (const { payload } of image.vouchedFor) context.stdout.write(`${tryDecodeUtf8(payload)?.trim() ?? ""}\n`);
+  else
+    for (const { bundle } of image.signatures)
+      context.stdout.write(`${tryDecodeUtf8(legacySignature(bundle)) ?? ""}\n`);
+}

@@ -1,0 +1,119 @@
+/**
+ * `cosign-ts verify`: signatures of images.
+ *
+ * @module
+ */
+
+import { printableJson } from "../../encoding/printable.ts";
+import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
+import type { VerifiedImage } from "../../oci/verified-image.ts";
+import { parseAnnotations } from "../annotations.ts";
+import type { Command, Context } from "../context.ts";
+import { imageExitStatus } from "../exit-status.ts";
+import type { Flag, Flags } from "../flags.ts";
+import { IMAGE_VERIFICATION_FLAGS } from "../image-flags.ts";
+import { printHeader, refuseImage, verifyImages } from "../image-verification.ts";
+
+/** Are the flags of `verify`, and of the commands that find out the images by themselves. */
+export const SIGNATURE_FLAGS: readonly Flag[] = [
+  ...IMAGE_VERIFICATION_FLAGS,
+  {
+    name: "annotations",
+    short: "a",
+    kind: "strings",
+    value: "KEY=VALUE",
+    description: "an annotation that must have been signed; may be repeated, and a comma separates several",
+  },
+  {
+    name: "signature-predicate-type",
+    kind: "string",
+    value: "URI",
+    description:
+      "the predicate type of a signature that is a bundle, in place of cosign's own; unsafe-any takes any attestation for one",
+  },
+  {
+    name: "output",
+    short: "o",
+    kind: "string",
+    value: "FORMAT",
+    choices: ["json", "text", "result"],
+    description: "json: as cosign prints it (default); text: the payloads; result: all that was proven, as JSON",
+  },
+];
+
+/** Verifies that images are signed. */
+export const verify: Command = {
+  name: "verify",
+  summary:
+    "Verify that images are signed: every signature in every place, of which one must prove what is asked for. Exit status: 10 not signed, 11 no such image, 12 no signature that proves it, 13 no certificate.",
+  operands: "IMAGE...",
+  minOperands: 1,
+  maxOperands: Infinity,
+  environment: true,
+  flags: SIGNATURE_FLAGS,
+  examples: [
+    "cosign-ts verify --certificate-identity alice@example.com --certificate-oidc-issuer https://accounts.example.com registry.example.com/app:v1",
+    "cosign-ts verify --key cosign.pub -a team=release registry.example.com/app@sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+  ],
+  run: (images, flags, context) => verifySignatures(images, flags, context),
+  exitStatus: imageExitStatus,
+  refuse: (error, flags, context) => refuseImage(error, flags, context),
+};
+
+/** Verifies the signatures of images, and prints them. @returns the exit status. */
+export async function verifySignatures(images: readonly string[], flags: Flags, context: Context): Promise<number> {
+  const output = flags.choice("output", ["json", "text", "result"]);
+  const annotations = parseAnnotations(flags);
+  const predicateType = flags.string("signature-predicate-type");
+  return await verifyImages(
+    {
+      what: "signature",
+      images,
+      verify: (verifier, image, policy) => verifier.verify(image, { ...policy, annotations, predicateType }),
+      print: async (image) => {
+        printHeader(image, Object.keys(annotations).length > 0, flags, context);
+        await printSignatures(image, output ?? "json", context);
+      },
+    },
+    flags,
+    context,
+  );
+}
+
+async function printSignatures(
+  image: VerifiedImage,
+  output: "json" | "text" | "result",
+  context: Context,
+): Promise<void> {
+  switch (output) {
+    case "json": {
+      const { imageToCosignJson } = await import("../../report/cosign-json.ts");
+      context.stdout.write(`\n${printableJson(imageToCosignJson(image))}\n`);
+      return;
+    }
+    case "result": {
+      const { verifiedImageToJson } = await import("../../report/image-json.ts");
+      context.stdout.write(`${printableJson(verifiedImageToJson(image))}\n`);
+      return;
+    }
+    case "text":
+      for (const { evidence, payload } of image.signatures) {
+        const { signer } = evidence;
+        if (signer.kind === "certificate") {
+          const { subjectAlternativeName, issuer, extensions } = signer.identity;
+          const facts = {
+            "Certificate subject": subjectAlternativeName.value,
+            "Certificate issuer URL": issuer,
+            "GitHub Workflow Trigger": extensions.githubWorkflowTrigger,
+            "GitHub Workflow SHA": extensions.githubWorkflowSHA,
+            "GitHub Workflow Name": extensions.githubWorkflowName,
+            "GitHub Workflow Repository": extensions.githubWorkflowRepository,
+            "GitHub Workflow Ref": extensions.githubWorkflowRef,
+          };
+          for (const [title, value] of Object.entries(facts))
+            if (value !== undefined) context.stderr.write(`${title}: ${printableJson(value).slice(1, -1)}\n`);
+        }
+        context.stdout.write(`${tryDecodeUtf8(payload) ?? ""}\n`);
+      }
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * What the commands that verify images share: from the flags to a verifier, and from image to image.
+ *
+ * @module
+ */
+
+import { SigstoreError } from "../errors.ts";
+import { printableJson } from "../encoding/printable.ts";
+import type { ImageInput } from "../oci/image-source.ts";
+import type { ImagePolicy, VerifiedImage } from "../oci/verified-image.ts";
+import { ImageVerifier } from "../oci/verify-image.ts";
+import type { ExpectedSigner } from "../verify/options.ts";
+import { notice, trace, warn, type Context } from "./context.ts";
+import { imageExitStatus } from "./exit-status.ts";
+import { readExpectedSigner } from "./expected-signer.ts";
+import { usage, type Flags } from "./flags.ts";
+import { UNSUPPORTED_IMAGE_FLAGS } from "./image-flags.ts";
+import { openRegistry, readAttachmentLimit } from "./registry-flags.ts";
+import { PUBLIC_GOOD } from "./signing-flags.ts";
+import { loadChosenTrust } from "./trust-choice.ts";
+import { readDetachedSct, refuseHardware } from "./verification.ts";
+import { ignoresLog, readVerifierOptions, timePolicyFor } from "./verifier-options.ts";
+
+/** Is what a command does with each image. */
+export interface ImageTask {
+  /** What is verified, as cosign calls it in its warnings. */
+  readonly what: string;
+  readonly images: readonly string[];
+  /** Verifies one image. */
+  readonly verify: (
+    verifier: ImageVerifier,
+    image: ImageInput,
+    policy: ExpectedSigner & ImagePolicy,
+  ) => Promise<VerifiedImage>;
+  /** Prints what was proven. */
+  readonly print: (image: VerifiedImage) => Promise<void>;
+}
+
+/**
+ * Verifies images one after the other. One that is refused does not hide what is proven of the others, and is not hidden by it.
+ *
+ * @returns the exit status: 0 only where every image was proven, otherwise that of the first that was not.
+ * @throws SigstoreError where there is one image.
+ */
+export async function verifyImages(task: ImageTask, flags: Flags, context: Context): Promise<number> {
+  const { images, what } = task;
+  refuseHardware(flags);
+  refuseUnsupported(flags);
+  const signer = await readExpectedSigner(flags, context);
+  const options = await readVerifierOptions(flags, context, what);
+  const policy = readImagePolicy(flags, context);
+  const workers = flags.number("max-workers");
+  if (workers === 0) throw usage("--max-workers must be at least 1", { remedy: "leave it out" });
+  const maxAttachmentBytes = readAttachmentLimit(context);
+  const sct = flags.string("sct");
+  const detachedScts = sct === undefined ? undefined : [await readDetachedSct(sct)];
+  const registry = await openRegistry(flags, context);
+  const inputs = await openInputs(images, flags);
+  const { trustedRoot, source } = await loadChosenTrust(flags, context);
+  const verifier = await ImageVerifier.create({
+    ...options,
+    ...registry,
+    trust: trustedRoot,
+    trustSource: source,
+    timeFor: (bundle) => options.time ?? timePolicyFor(bundle, flags, context),
+    maxWorkers: workers,
+    maxAttachmentBytes,
+    ...(flags.boolean("fetch-log-entries") && {
+      fetchLogEntriesFrom: { rekorUrl: flags.string("rekor-url") ?? PUBLIC_GOOD.rekor, fetch: context.fetch },
+    }),
+  });
+  let firstFailure: number | undefined;
+  for (const input of inputs) {
+    try {
+      const verified = await task.verify(verifier, input, { ...signer, ...policy, detachedScts });
+      await task.print(verified);
+      tracePlaces(verified, context);
+      for (const text of verified.unproven) trace(context, `not proven: ${text}`);
+    } catch (error) {
+      if (inputs.length === 1 || !(error instanceof SigstoreError)) throw error;
+      firstFailure ??= imageExitStatus(error) ?? 1;
+      const { refusalToText } = await import("../report/text.ts");
+      notice(context, `Error: verifying ${nameOf(input)}: ${refusalToText(error)}`);
+      await refuseImage(error, flags, context, nameOf(input));
+    }
+  }
+  return firstFailure ?? 0;
+}
+
+/** Writes a refusal where `--output` asks for JSON. */
+export async function refuseImage(error: SigstoreError, flags: Flags, context: Context, image?: string): Promise<void> {
+  const output = flags.string("output");
+  if (output === "json" || output === "result") {
+    const { imageRefusalToJson } = await import("../report/image-json.ts");
+    context.stdout.write(`${printableJson(imageRefusalToJson(error, image))}\n`);
+  }
+  if (error.report !== undefined && flags.boolean("explain")) {
+    const { checksToText } = await import("../report/text.ts");
+    context.stderr.write(`${checksToText(error.report)}\n`);
+  }
+}
+
+/**
+ * Says what was checked of every signature of an image, as cosign does; no line stands there that is not true of all of them.
+ *
+ * @param annotations - Whether some were asked for.
+ */
+export function printHeader(image: VerifiedImage, annotations: boolean, flags: Flags, context: Context): void {
+  const evidence = image.signatures.map((one) => one.evidence);
+  const checksClaims = flags.boolean("check-claims", true);
+  const isCertificate = evidence.every(({ signer }) => signer.kind === "certificate");
+  const lines = [
+    annotations && checksClaims && "The specified annotations were verified.",
+    checksClaims && "The cosign claims were validated",
+    evidence.every(({ logEntries }) => logEntries.length > 0) &&
+      "Existence of the claims in the transparency log was verified offline",
+    isCertificate &&
+      evidence.every(({ logEntries, timestamps }) => logEntries.length > 0 && timestamps.length > 0) &&
+      "The signatures were integrated into the transparency log when the certificate was valid",
+    evidence.every(({ signer }) => signer.kind === "public-key") &&
+      "The signatures were verified against the specified public key",
+    isCertificate && "The code-signing certificate was verified using trusted certificate authority certificates",
+  ].filter((line) => line !== false);
+  context.stderr.write(`\nVerification for ${image.name} --\n`);
+  context.stderr.write("The following checks were performed on each of these signatures:\n");
+  for (const line of lines) context.stderr.write(`  - ${line}\n`);
+}
+
+function refuseUnsupported(flags: Flags): void {
+  const given = UNSUPPORTED_IMAGE_FLAGS.find((name) => flags.has(name));
+  if (given === undefined) return;
+  throw usage(`${flags.nameOf(given)} is not supported for images`, {
+    remedy:
+      given === "ca-intermediates"
+        ? "make a trusted root of the authorities with cosign-ts trusted-root create, and give that with --trusted-root"
+        : "verify what is attached to the image, or a signature in a file with verify-blob",
+  });
+}
+
+function readImagePolicy(flags: Flags, context: Context): ImagePolicy {
+  const checksClaims = flags.boolean("check-claims", true);
+  if (!checksClaims)
+    warn(context, "Skipping the claims proves nothing about the image: what was signed may be about another.");
+  if (ignoresLog(flags)) trace(context, "no transparency log is required");
+  return {
+    format: flags.choice("format", ["any", "bundle", "legacy"]),
+    digestRule: flags.choice("digest-rule", [
+      "target",
+      "index",
+      "platform-manifest",
+      "every-leaf",
+      "leaf-or-linked-parent",
+    ]),
+    platform: flags.string("platform"),
+    claims: checksClaims ? "check" : "unsafe-skip",
+  };
+}
+
+async function openInputs(images: readonly string[], flags: Flags): Promise<readonly ImageInput[]> {
+  if (!flags.boolean("local-image")) {
+    const { parseReference } = await import("../oci/reference.ts");
+    for (const image of images) parseReference(image); // a wrong one is told before anything is asked for
+    return images;
+  }
+  const { openLayout } = await import("../oci/layout.ts");
+  return await Promise.all(images.map((path) => openLayout(path)));
+}
+
+function nameOf(input: ImageInput): string {
+  return typeof input === "string" ? input : "store" in input ? input.store.name : input.repository;
+}
+
+function tracePlaces({ places, refused }: VerifiedImage, context: Context): void {
+  for (const { location, outcome, skipped } of places) {
+    trace(context, `looked at ${location}: ${outcome}`);
+    for (const { digest, type, reason } of skipped) trace(context, `passed over ${digest} (${type}): ${reason}`);
+  }
+  for (const { layer, format, error } of refused)
+    trace(context, `proves nothing: ${format} ${layer}: ${error.message}`);
+}
