@@ -35,6 +35,16 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/verify-attestation.ts")).verifyAttestation,
   },
   {
+    name: "sign",
+    summary: "Sign images",
+    load: async () => (await import("./commands/sign.ts")).sign,
+  },
+  {
+    name: "attest",
+    summary: "Sign a statement about images",
+    load: async () => (await import("./commands/attest.ts")).attest,
+  },
+  {
     name: "verify-blob",
     summary: "Verify a file against a Sigstore bundle",
     load: async () => (await import("./commands/verify-blob.ts")).verifyBlob,
@@ -98,6 +108,16 @@ export const COMMANDS: readonly ListedCommand[] = [
     name: "signing-config create",
     summary: "Write a signing config: the services to sign with",
     load: async () => (await import("./commands/signing-config-create.ts")).signingConfigCreate,
+  },
+  {
+    name: "triangulate",
+    summary: "Name the tags beside an image",
+    load: async () => (await import("./commands/triangulate.ts")).triangulate,
+  },
+  {
+    name: "generate",
+    summary: "Write what an older signature of an image is over",
+    load: async () => (await import("./commands/generate.ts")).generate,
   },
   {
     name: "sandbox",
@@ -194,9 +214,7 @@ async function withoutCommand(words: readonly string[], help: boolean, context: 
 
 /** cosign's commands that are not here: whoever writes one of them made no mistake in writing. */
 const COSIGN_ONLY: ReadonlySet<string> = new Set(
-  "attach attest clean copy dockerfile download generate load login manifest save sign tree triangulate upload verify verify-attestation".split(
-    " ",
-  ),
+  "attach clean copy dockerfile download load login manifest save tree upload".split(" "),
 );
 
 function unknownCommand(words: readonly string[], group: readonly ListedCommand[]): SigstoreError {

@@ -28,6 +28,8 @@ export interface OutputPaths {
 export interface OutputNames {
   readonly timestamp: "rfc3161-timestamp" | "rfc3161-timestamp-bundle";
   readonly isAttestation: boolean;
+  /** Whether signatures are kept in a registry, and files are written only where one is named. */
+  readonly isInRegistry?: boolean;
 }
 
 /** Is how signatures are written. */
@@ -35,6 +37,7 @@ export interface OutputPlan {
   /** Whether the old forms are written. */
   readonly isLegacy: boolean;
   readonly isAttestation: boolean;
+  readonly isInRegistry: boolean;
   /** Whether `--b64` is left on: then signature and certificate are written in base64. */
   readonly b64: boolean;
   readonly paths: readonly OutputPaths[];
@@ -76,6 +79,7 @@ export function planOutputs(
   const plan = {
     isLegacy,
     isAttestation: names.isAttestation,
+    isInRegistry: names.isInRegistry ?? false,
     b64: flags.boolean("b64", true),
     paths: inputs.map((input) => pathsFor(input, names, isLegacy, flags)),
   };
@@ -97,7 +101,13 @@ export function planOutputs(
       remedy: "put {name} or {path} into the name, for instance --bundle={path}.sigstore.json",
     });
   }
-  if (isLegacy && !plan.b64 && plan.paths.some(({ signature }) => signature === undefined) && !names.isAttestation) {
+  if (
+    isLegacy &&
+    !plan.isInRegistry &&
+    !plan.b64 &&
+    plan.paths.some(({ signature }) => signature === undefined) &&
+    !names.isAttestation
+  ) {
     throw usage("--b64=false needs --output-signature: raw bytes are not written to standard output", {
       remedy: "name a file for the signature",
     });
@@ -128,12 +138,13 @@ function realFile(path: string): string | undefined {
 }
 
 function checkNames(isLegacy: boolean, usesConfig: boolean, names: OutputNames, flags: Flags, context: Context): void {
-  if (!isLegacy && !flags.has("bundle")) {
+  const isInRegistry = names.isInRegistry ?? false;
+  if (!isLegacy && !isInRegistry && !flags.has("bundle")) {
     throw usage("must specify --bundle with --new-bundle-format", {
       remedy: "say where the bundle is to be written, for instance --bundle={path}.sigstore.json",
     });
   }
-  if (isLegacy && usesConfig && !flags.has("bundle")) {
+  if (isLegacy && !isInRegistry && usesConfig && !flags.has("bundle")) {
     throw usage(
       "must provide --new-bundle-format or --bundle where applicable with --signing-config or --use-signing-config",
       { remedy: "leave --new-bundle-format=false out, or add --bundle" },
@@ -197,8 +208,9 @@ export function writeSignature(
   context: Context,
 ): void {
   if (!plan.isLegacy) {
-    write(paths.bundle ?? "", signed.json, signed, context);
-    notice(context, `Wrote bundle to file ${paths.bundle ?? ""}`);
+    if (paths.bundle === undefined) return; // it is kept in a registry
+    write(paths.bundle, signed.json, signed, context);
+    notice(context, `Wrote bundle to file ${paths.bundle}`);
     return;
   }
   const { bundle, certificatePem, statement } = signed;
@@ -210,8 +222,9 @@ export function writeSignature(
   // As in cosign, an envelope is JSON whatever --b64 says.
   const encode = plan.b64 && !plan.isAttestation;
   const text = encode ? encodeBase64(signature) : signature;
-  if (paths.signature === undefined) context.stdout.write(`${Buffer.from(text).toString()}\n`);
-  else {
+  if (paths.signature === undefined) {
+    if (!plan.isInRegistry) context.stdout.write(`${Buffer.from(text).toString()}\n`);
+  } else {
     write(paths.signature, text, signed, context);
     notice(context, `Wrote signature to file ${paths.signature}`);
   }

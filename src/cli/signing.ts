@@ -38,12 +38,15 @@ export interface SigningItem {
   /** As it was given, for messages and names of files. */
   readonly input: string;
   readonly sign: (session: SigningSession, options: SignatureOptions) => Promise<SignedBundle>;
+  /** What `--output json` says of it besides, once it is signed. */
+  readonly details?: () => JsonObject;
 }
 
 /** Is what a signing command asks, besides the flags that all of them have. */
 export interface SigningRequest {
   readonly names: OutputNames;
-  readonly inputs: readonly string[];
+  /** Where they have to be found out, that is done once the flags are known to be good. */
+  readonly inputs: readonly string[] | (() => Promise<readonly string[]>);
   /** Whether standard input is something that is signed. */
   readonly stdinIsTaken: boolean;
   /** Finds out whether what is to be signed can be read, as far as that needs no network. */
@@ -67,9 +70,10 @@ export interface Described {
  * @throws SigstoreError of any kind, where there is one thing to sign.
  */
 export async function runSigning(request: SigningRequest, flags: Flags, context: Context): Promise<number> {
-  const { inputs, names, stdinIsTaken } = request;
+  const { names, stdinIsTaken } = request;
   checkSignerFlags(flags, stdinIsTaken, context);
   checkServiceFlags(flags);
+  const inputs = typeof request.inputs === "function" ? await request.inputs() : request.inputs;
   const plan = planOutputs(inputs, names, usesSigningConfig(flags), flags, context);
   checkParts(plan, flags);
   const keyless = !flags.has("key") || flags.boolean("issue-certificate");
@@ -407,11 +411,15 @@ class SigningRun {
     await Promise.all(Array.from({ length: this.#plan.isLegacy ? 1 : CONCURRENCY }, work));
     for (const line of this.#lines.values()) this.#context.stdout.write(`${line}\n`);
     if (fatal[0] !== undefined) throw fatal[0];
-    if (failed > 0) notice(this.#context, `${failed} of ${items.length} files were not signed`);
+    if (failed > 0)
+      notice(
+        this.#context,
+        `${failed} of ${items.length} ${this.#plan.isInRegistry ? "images" : "files"} were not signed`,
+      );
     return failed > 0 ? 1 : 0;
   }
 
-  async #sign({ input, sign }: SigningItem, index: number): Promise<void> {
+  async #sign({ input, sign, details }: SigningItem, index: number): Promise<void> {
     const paths = this.#plan.paths[index];
     if (paths === undefined) throw new Error("there is no output for an input"); // cannot happen
     const signed = await sign(this.#session, {
@@ -420,7 +428,7 @@ class SigningRun {
       // Before the state is removed: whoever is killed between the two would make public a second time what is lost.
       deliver: (finished) => writeSignature(finished, this.#plan, paths, this.#key.publicKeyPem, this.#context),
     });
-    if (this.#json) this.#print(index, await outcomeToJson(input, paths.bundle, signed));
+    if (this.#json) this.#print(index, { ...(await outcomeToJson(input, paths.bundle, signed)), ...details?.() });
   }
 
   async #tellFailure({ input }: SigningItem, index: number, error: SigstoreError): Promise<void> {

@@ -6,11 +6,10 @@
 
 import { tryParseDigest, type Digest } from "../../crypto/digest.ts";
 import { defaultCryptoProvider } from "../../crypto/provider.ts";
-import { concatBytes } from "../../encoding/bytes.ts";
-import { FormatError, InputError } from "../../errors.ts";
+import { InputError } from "../../errors.ts";
 import { exists, openArtifactFile, readInputFile } from "../../files/read-file.ts";
 import { buildStatement } from "../../intoto/build-statement.ts";
-import { predicateFor, PREDICATE_TYPES, predicateTypeOf } from "../../intoto/predicate.ts";
+import { predicateTypeOf, type Predicate } from "../../intoto/predicate.ts";
 import { parseStatement } from "../../intoto/statement.ts";
 import { MAX_BUNDLE_BYTES, MAX_SUBJECTS } from "../../limits.ts";
 import type { DisclosureRequest } from "../../sign/disclosure.ts";
@@ -19,20 +18,14 @@ import { openArtifact, probeArtifact, readDigest } from "../artifact-operand.ts"
 import { notice, type Command, type Context } from "../context.ts";
 import { usage, type Flag, type Flags } from "../flags.ts";
 import { naming } from "../named-input.ts";
+import { PREDICATE_FLAGS, readPredicate } from "../predicate-input.ts";
 import { refuseSigning, runSigning } from "../signing.ts";
 import { SIGNING_FLAGS } from "../signing-flags.ts";
 import { nameOf } from "../signing-outputs.ts";
 
 const BY_BUNDLE = "use --bundle, which holds it";
 const OWN_FLAGS: readonly Flag[] = [
-  { name: "predicate", kind: "string", value: "FILE", description: "the predicate, in JSON: a file or -" },
-  {
-    name: "type",
-    kind: "string",
-    default: "custom",
-    choices: Object.keys(PREDICATE_TYPES),
-    description: `the predicate type: ${Object.keys(PREDICATE_TYPES).join(", ")}, or a URI`,
-  },
+  ...PREDICATE_FLAGS,
   {
     name: "statement",
     kind: "string",
@@ -128,14 +121,6 @@ function checkFlags(operands: readonly string[], flags: Flags): void {
     throw usage("standard input cannot be both the file and the predicate", { remedy: "give one of them as a file" });
 }
 
-type Predicate = ReturnType<typeof predicateFor>;
-
-async function readPredicate(flags: Flags, context: Context): Promise<Predicate> {
-  const file = flags.string("predicate") ?? "";
-  const predicate = file === "-" ? await readAll(context) : await readInputFile(file, MAX_BUNDLE_BYTES, "predicate");
-  return await naming(file, () => predicateFor(flags.string("type") ?? "custom", predicate, context.now()));
-}
-
 async function makeStatement(
   operands: readonly string[],
   flags: Flags,
@@ -154,18 +139,6 @@ async function makeStatement(
   for (const operand of operands)
     subjects.push({ name: nameOf(operand), digests: [await digestOf(operand, flags.string("hash"), context)] });
   return buildStatement({ subjects, predicateType, predicate });
-}
-
-async function readAll({ stdin }: Context): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const piece of stdin) {
-    length += piece.length;
-    if (length > MAX_BUNDLE_BYTES)
-      throw new FormatError("LIMIT_EXCEEDED", `predicate has more than ${MAX_BUNDLE_BYTES} bytes`);
-    pieces.push(piece);
-  }
-  return concatBytes(...pieces);
 }
 
 function readHash(hash: string): Digest {

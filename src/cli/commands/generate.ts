@@ -1,0 +1,61 @@
+/**
+ * `cosign-ts generate`: what a signature of before bundles is over.
+ *
+ * @module
+ */
+
+import { ServiceError } from "../../errors.ts";
+import { openImage } from "../../oci/image-source.ts";
+import { serializeSimpleSigning } from "../../oci/simple-signing.ts";
+import { printableJson } from "../../encoding/printable.ts";
+import { encodeBase64 } from "../../encoding/base64.ts";
+import { parseAnnotations } from "../annotations.ts";
+import type { Command } from "../context.ts";
+import { printRefusal } from "../result.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+
+/** Writes the simple-signing payload of an image, to be signed elsewhere. */
+export const generate: Command = {
+  name: "generate",
+  summary:
+    "Write the payload that a signature of an image was over before bundles, to sign it elsewhere. It ends without a newline: it is signed as it is.",
+  operands: "IMAGE",
+  minOperands: 1,
+  maxOperands: 1,
+  environment: true,
+  flags: [
+    ...REGISTRY_FLAGS,
+    {
+      name: "annotations",
+      short: "a",
+      kind: "strings",
+      value: "KEY=VALUE",
+      description: "an annotation to sign along; may be repeated, and a comma separates several",
+    },
+    {
+      name: "output",
+      short: "o",
+      kind: "string",
+      value: "FORMAT",
+      choices: ["json"],
+      description: "json: with the digest",
+    },
+  ],
+  examples: ["cosign-ts generate registry.example.com/app:v1 > payload.json"],
+  async run([image = ""], flags, context) {
+    const annotations = parseAnnotations(flags);
+    const json = flags.choice("output", ["json"]) === "json";
+    const opened = openImage(image, await openRegistry(flags, context));
+    const found = await opened.store.resolve(opened.reference);
+    if (found === undefined)
+      throw new ServiceError("IMAGE_NOT_FOUND", `image tag not found: ${image}`, { status: 404 });
+    const payload = serializeSimpleSigning(opened.repository, found.digest, annotations);
+    context.stdout.write(
+      json
+        ? `${printableJson({ image, digest: found.digest, payload: encodeBase64(payload) })}\n`
+        : new TextDecoder().decode(payload),
+    );
+    return 0;
+  },
+  refuse: printRefusal,
+};

@@ -1,0 +1,114 @@
+/**
+ * `cosign-ts sign`: images, signed.
+ *
+ * @module
+ */
+
+import { signStatement, signTarget, type StorageFormat } from "../../oci/sign-image.ts";
+import { serializeSimpleSigning } from "../../oci/simple-signing.ts";
+import { parseAnnotations } from "../annotations.ts";
+import type { Command, Context } from "../context.ts";
+import { usage, type Flags } from "../flags.ts";
+import { IMAGE_SIGNING_FLAGS, runImageSigning } from "../image-signing.ts";
+import { refuseSigning } from "../signing.ts";
+
+/** Signs images, all of them with one token and one certificate, or with a key. */
+export const sign: Command = {
+  name: "sign",
+  summary:
+    "Sign images, and attach a bundle to each: with a certificate for the identity of an OpenID Connect token, or with a key. Several images, and with --recursive all manifests of an index, share one token and one certificate.",
+  operands: "IMAGE...",
+  minOperands: 1,
+  maxOperands: Infinity,
+  environment: true,
+  flags: [
+    ...IMAGE_SIGNING_FLAGS,
+    {
+      name: "annotations",
+      short: "a",
+      kind: "strings",
+      value: "KEY=VALUE",
+      description: "an annotation to sign along; may be repeated, and a comma separates several",
+    },
+    {
+      name: "upload",
+      kind: "boolean",
+      default: "true",
+      description: "attach the signature to the image; without it, --bundle says where the bundle is written",
+    },
+    {
+      name: "registry-referrers-mode",
+      kind: "string",
+      choices: ["legacy", "oci-1-1"],
+      description: "",
+      deprecated: "bundles are attached as referrers",
+    },
+    {
+      name: "sign-container-identity",
+      kind: "string",
+      description: "",
+      deprecated: "a bundle names the digest alone",
+    },
+    { name: "payload", kind: "string", description: "", deprecated: "what is signed is made here" },
+    { name: "output-payload", kind: "string", description: "", deprecated: "use --bundle, which holds it" },
+    { name: "attachment", kind: "string", description: "", deprecated: "sign the digest of the attachment itself" },
+  ],
+  examples: [
+    "cosign-ts sign registry.example.com/app@sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+    "cosign-ts sign --key cosign.key -a team=release --recursive registry.example.com/app:v1",
+  ],
+  async run(images, flags, context) {
+    for (const name of ["payload", "attachment", "output-payload"])
+      if (flags.has(name))
+        throw usage(`${flags.nameOf(name)} is not supported`, {
+          remedy: name === "attachment" ? "sign the digest of the attachment itself" : "leave it out",
+        });
+    const annotations = parseAnnotations(flags);
+    const format = readFormat(flags, context);
+    const identity = flags.string("sign-container-identity");
+    return await runImageSigning(
+      {
+        images,
+        isAttestation: false,
+        stdinIsTaken: false,
+        format,
+        upload: flags.boolean("upload", true),
+        content: ({ targets, target }) =>
+          Promise.resolve(
+            format === "bundle"
+              ? signStatement(target.subject.digest, annotations)
+              : serializeSimpleSigning(identity ?? targets.opened.repository, target.subject.digest, annotations),
+          ),
+        sign: ({ targets, target }, session, options, signatureOptions) =>
+          signTarget(
+            targets.opened,
+            target,
+            session,
+            { ...options, annotations, containerIdentity: identity },
+            signatureOptions,
+          ),
+      },
+      flags,
+      context,
+    );
+  },
+  refuse: refuseSigning,
+};
+
+/** The older formats are written only for who asks for them. */
+function readFormat(flags: Flags, { environment }: Context): StorageFormat {
+  const mode = flags.choice("registry-referrers-mode", ["legacy", "oci-1-1"]);
+  const isBundle = flags.boolean("new-bundle-format", true);
+  if (mode === "oci-1-1") {
+    if (!["1", "true"].includes(environment["COSIGN_EXPERIMENTAL"] ?? ""))
+      throw usage("--registry-referrers-mode=oci-1-1 needs COSIGN_EXPERIMENTAL=1, as in cosign", {
+        remedy: "leave it out: bundles are attached as referrers",
+      });
+    if (isBundle)
+      throw usage("--registry-referrers-mode=oci-1-1 is for signatures that are no bundles", {
+        remedy: "leave it out, or add --new-bundle-format=false",
+      });
+    return "oci-1-1";
+  }
+  return isBundle ? "bundle" : "legacy";
+}
