@@ -37,6 +37,11 @@ export type {
   SigningChoice,
   StorageFormat,
 } from "./sign-image.ts";
+export { copyImage, type CopiedItem, type CopyOptions, type CopyReport } from "./copy.ts";
+export { loadImage, saveImage, type SaveOptions, type SaveReport } from "./save.ts";
+export { createLayout, ImageLayout, openLayout } from "./layout.ts";
+export { readTree, type AttachedArtifact, type ImageTree } from "./tree.ts";
+export { cleanImage, type CleanedItem, type CleanOptions, type CleanReport, type CleanType } from "./clean.ts";
 export { readCandidates, type CandidateQuery, type FoundCandidates, type LegacyContent } from "./candidates.ts";
 export { ImageNotVerifiedError } from "./verified-image.ts";
 export type {

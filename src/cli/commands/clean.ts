@@ -1,0 +1,89 @@
+/**
+ * `cosign-ts clean`: signatures and attestations of an image, removed.
+ *
+ * @module
+ */
+
+import { printableJson } from "../../encoding/printable.ts";
+import { cleanImage } from "../../oci/clean.ts";
+import { RESULT_VERSION } from "../../report/json.ts";
+import { notice, type Command } from "../context.ts";
+import { confirmContinue } from "../prompt.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+import { printRefusal } from "../result.ts";
+
+const TYPES = ["signature", "attestation", "sbom", "referrer", "all"] as const;
+
+/** Removes what is attached to an image. */
+export const clean: Command = {
+  name: "clean",
+  summary:
+    "Remove signatures, attestations and SBOMs of an image. The image stays, and so does what else is attached to it.",
+  operands: "IMAGE",
+  minOperands: 1,
+  maxOperands: 1,
+  environment: true,
+  flags: [
+    {
+      name: "type",
+      kind: "string",
+      default: "all",
+      choices: TYPES,
+      description: `what to remove: ${TYPES.join(", ")}`,
+    },
+    { name: "force", short: "f", kind: "boolean", description: "ask nothing" },
+    { name: "dry-run", kind: "boolean", description: "say what would be removed, and remove nothing" },
+    ...REGISTRY_FLAGS,
+    {
+      name: "platform",
+      kind: "string",
+      value: "OS/ARCH",
+      description: "clean the manifest of this platform of an index",
+    },
+    {
+      name: "output",
+      short: "o",
+      kind: "string",
+      value: "FORMAT",
+      choices: ["json"],
+      description: "write what was removed: json",
+    },
+  ],
+  examples: ["cosign-ts clean --dry-run registry.example.com/app:v1"],
+  async run([image = ""], flags, context) {
+    const type = flags.choice("type", TYPES) ?? "all";
+    const json = flags.choice("output", ["json"]) === "json";
+    const dryRun = flags.boolean("dry-run");
+    const report = await cleanImage(image, {
+      ...(await openRegistry(flags, context)),
+      type,
+      dryRun,
+      platform: flags.string("platform"),
+      signal: context.signal,
+      async confirm(items) {
+        if (flags.boolean("force")) return true;
+        for (const { location } of items) notice(context, `To be removed: ${location}`);
+        await confirmContinue(context);
+        return true;
+      },
+    });
+    const items = report.items.map(({ artifact, outcome }) => ({
+      outcome,
+      kind: artifact.kind,
+      location: artifact.location,
+      digest: artifact.digest,
+      artifactType: artifact.artifactType,
+    }));
+    if (json) {
+      const result = { version: RESULT_VERSION, image: report.name, digest: report.digest, items };
+      context.stdout.write(`${printableJson(result)}\n`);
+      return 0;
+    }
+    for (const { outcome, location } of items)
+      if (dryRun) context.stdout.write(`${location}\n`);
+      else notice(context, outcome === "removed" ? `Removed ${location}` : `${location} was gone already`);
+    if (items.length === 0) notice(context, `Nothing of that type is attached to ${report.name}`);
+    return 0;
+  },
+  refuse: printRefusal,
+};

@@ -1,0 +1,73 @@
+/**
+ * Everything that belongs to an image: what is below it, what is under tags beside it, and what refers to it, at all depths.
+ *
+ * @module
+ */
+
+import { FormatError } from "../errors.ts";
+import { MAX_IMAGE_SIGNATURES, MAX_INDEX_DEPTH } from "../limits.ts";
+import { attachmentTag } from "./attachment-tags.ts";
+import type { ContentDigest } from "./content-digest.ts";
+import type { ContentStore, FetchedManifest } from "./content-store.ts";
+
+/** Lists the kinds of tags beside an image. */
+export const ATTACHMENT_KINDS = ["sig", "att", "sbom"] as const;
+
+/** Says what is attached to an image, and how. */
+export type AttachmentKind = (typeof ATTACHMENT_KINDS)[number] | "referrers";
+
+/** Is a manifest that is attached to a digest. */
+export interface AttachedManifest {
+  readonly kind: AttachmentKind;
+  /** What it is attached to. */
+  readonly subject: ContentDigest;
+  readonly fetched: FetchedManifest;
+  /** For a tag. */
+  readonly tag?: string | undefined;
+}
+
+/**
+ * Reads everything that is attached to a digest: what is under tags, what refers to it, and what refers to that.
+ *
+ * A manifest that a list names and that refers to something else is left out; so is one that is not there.
+ *
+ * @param kinds - What to look for.
+ * @throws FormatError `LIMIT_EXCEEDED`; and what the store says.
+ */
+export async function readAttached(
+  store: ContentStore,
+  digest: ContentDigest,
+  kinds: ReadonlySet<AttachmentKind>,
+  tagPrefix?: string,
+): Promise<readonly AttachedManifest[]> {
+  const found: AttachedManifest[] = [];
+  const seen = new Set<ContentDigest>();
+  const add = (one: AttachedManifest): void => {
+    found.push(one);
+    if (found.length > MAX_IMAGE_SIGNATURES)
+      throw new FormatError("LIMIT_EXCEEDED", `too much is attached to ${digest} in ${store.name}`, {
+        expected: `at most ${MAX_IMAGE_SIGNATURES}`,
+      });
+  };
+  const tags = ATTACHMENT_KINDS.filter((kind) => kinds.has(kind));
+  const tagged = await Promise.all(
+    tags.map(async (kind) => {
+      const tag = attachmentTag(digest, kind, tagPrefix);
+      return { kind, tag, fetched: await store.fetchManifest(tag) };
+    }),
+  );
+  for (const { kind, tag, fetched } of tagged) if (fetched !== undefined) add({ kind, tag, fetched, subject: digest });
+  const visit = async (subject: ContentDigest, depth: number): Promise<void> => {
+    if (depth > MAX_INDEX_DEPTH || seen.has(subject)) return;
+    seen.add(subject);
+    const { descriptors } = await store.listReferrers(subject);
+    const fetched = await Promise.all(descriptors.map((one) => store.fetchManifest(one.digest)));
+    for (const one of fetched) {
+      if (one === undefined || one.manifest.subject?.digest !== subject) continue;
+      add({ kind: "referrers", subject, fetched: one });
+      await visit(one.descriptor.digest, depth + 1);
+    }
+  };
+  if (kinds.has("referrers")) await visit(digest, 1);
+  return found;
+}
