@@ -172,6 +172,8 @@ export const MAX_TAGS = 100_000;
 export const MAX_ATTACHMENT_BYTES = 128 * 1024 * 1024;
 /** Signatures or attestations of one image that are read. */
 export const MAX_IMAGE_SIGNATURES = 1000;
+/** Bytes of all of them, unless one alone may have more. */
+export const MAX_IMAGE_SIGNATURES_BYTES = 1024 * 1024 * 1024;
 /** Levels of indexes within indexes. */
 export const MAX_INDEX_DEPTH = 4;
 /** Manifests below one index, at all levels. */

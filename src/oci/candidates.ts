@@ -7,7 +7,7 @@
 import { parseBundle, type Bundle } from "../bundle/bundle.ts";
 import type { SignatureParts } from "../bundle/legacy.ts";
 import { FormatError, ServiceError, VerificationError, type SigstoreError } from "../errors.ts";
-import { MAX_IMAGE_SIGNATURES } from "../limits.ts";
+import { MAX_IMAGE_SIGNATURES, MAX_IMAGE_SIGNATURES_BYTES } from "../limits.ts";
 import { attachmentTag } from "./attachment-tags.ts";
 import type { ContentDigest } from "./content-digest.ts";
 import type { ContentStore, FetchedManifest, ReferrersList } from "./content-store.ts";
@@ -108,19 +108,22 @@ export async function readCandidates(
     reading.referrers(),
     ...(query.format === "bundle" ? [] : [reading.tag(query.want === "signature" ? "sig" : "att")]),
   ]);
-  const candidates = found.flatMap((one) => one.candidates);
-  if (candidates.length > MAX_IMAGE_SIGNATURES)
-    throw new FormatError("LIMIT_EXCEEDED", `${store.name} has too many signatures of ${digest}`, {
-      expected: `at most ${MAX_IMAGE_SIGNATURES}`,
-      found: `${candidates.length}`,
-    });
-  return { candidates, places: found.flatMap((one) => one.places) };
+  return {
+    candidates: withoutRepeats(found.flatMap((one) => one.candidates)),
+    places: found.flatMap((one) => one.places),
+  };
 }
 
 class Reading {
   readonly #store: ContentStore;
   readonly #digest: ContentDigest;
   readonly #query: CandidateQuery;
+  /** One payload is signed by many, and several manifests may hold one bundle. By digest and size: see {@link Reading.#fetch}. */
+  readonly #blobs = new Map<string, Promise<Uint8Array>>();
+  /** Layers that were come upon, of use or not. */
+  #layerCount = 0;
+  /** Bytes of all blobs that were asked for. */
+  #bytes = 0;
 
   constructor(store: ContentStore, digest: ContentDigest, query: CandidateQuery) {
     this.#store = store;
@@ -134,7 +137,7 @@ class Reading {
     const { source, descriptors, index } = await this.#store.listReferrers(this.#digest);
     const skipped: SkippedContent[] = [];
     const found = await Promise.all(descriptors.map((descriptor) => this.#referrer(descriptor, source, skipped)));
-    const candidates = withoutRepeats(found.flat());
+    const candidates = found.flat();
     const tag = attachmentTag(this.#digest, "referrers");
     return {
       candidates,
@@ -179,7 +182,8 @@ class Reading {
       return skip(listedType, error.message, error);
     }
     if (manifest.kind === "index") return skip(manifest.artifactType ?? manifest.mediaType, "it is an index");
-    const type = manifest.artifactType ?? manifest.config.mediaType;
+    const { artifactType, config } = manifest;
+    const type = artifactType ?? config.mediaType;
     const bundles = manifest.layers.filter(({ mediaType }) => mediaType.startsWith(BUNDLE_LAYER));
     if (bundles.length > 0) {
       if (this.#query.format === "legacy") return skip(type, "it is a bundle, and only older formats were asked for");
@@ -188,7 +192,7 @@ class Reading {
         return skip(type, `it has ${manifest.layers.length} layers, and a bundle is one`);
       return [{ place: source, manifest: digest, layer, content: await this.#bundle(layer) }];
     }
-    if (type === COSIGN_SIGNATURES) {
+    if (type === COSIGN_SIGNATURES || config.mediaType === COSIGN_SIGNATURES) {
       if (this.#query.format === "bundle") return skip(type, "it is no bundle, and only bundles were asked for");
       if (this.#query.want === "attestation") return skip(type, "it holds signatures, not attestations");
       return await this.#layers(digest, manifest, "oci-1-1", skipped);
@@ -197,8 +201,9 @@ class Reading {
   }
 
   async #bundle(layer: Descriptor): Promise<Candidate["content"]> {
+    this.#count(1);
     try {
-      const json = await this.#store.fetchBlob(layer, this.#query.maxBytes);
+      const json = await this.#fetch(layer);
       const bundle = parseBundle(json);
       if (bundle.version === "0.3") return { kind: "bundle", bundle, json };
       throw new VerificationError("BUNDLE_VERSION_NOT_ALLOWED", "bundle in a registry is of an older version", {
@@ -247,9 +252,8 @@ class Reading {
     place: Place,
     skipped: SkippedContent[],
   ): Promise<readonly Candidate[]> {
+    this.#count(layers.length);
     const wanted = this.#query.want === "signature" ? SIMPLE_SIGNING : DSSE_ENVELOPE;
-    // One payload is signed by many: its blob is fetched once.
-    const blobs = new Map<ContentDigest, Promise<Uint8Array>>();
     const found = await Promise.all(
       layers.map(async (layer): Promise<readonly Candidate[]> => {
         if (layer.mediaType !== wanted) {
@@ -257,46 +261,81 @@ class Reading {
           skipped.push({ digest: layer.digest, type: layer.mediaType, reason });
           return [];
         }
-        return [{ place, manifest: digest, layer, content: await this.#legacy(layer, blobs) }];
+        return [{ place, manifest: digest, layer, content: await this.#legacy(layer) }];
       }),
     );
     return found.flat();
   }
 
-  async #legacy(layer: Descriptor, blobs: Map<ContentDigest, Promise<Uint8Array>>): Promise<Candidate["content"]> {
+  async #legacy(layer: Descriptor): Promise<Candidate["content"]> {
     try {
-      let blob = blobs.get(layer.digest);
-      if (blob === undefined) {
-        blob = this.#store.fetchBlob(layer, this.#query.maxBytes);
-        blobs.set(layer.digest, blob);
-      }
-      const bytes = await blob;
-      if (bytes.length !== layer.size)
-        throw new VerificationError("CONTENT_SIZE_MISMATCH", `layer ${layer.digest} is of another size`, {
-          expected: `${layer.size} bytes`,
-          found: `${bytes.length} bytes`,
-        });
-      return readLegacyLayer(layer, bytes);
+      return readLegacyLayer(layer, await this.#fetch(layer));
     } catch (error) {
       if (!isAboutContent(error)) throw error;
       return { kind: "malformed", format: "legacy", error };
     }
   }
+
+  /**
+   * Fetches a blob, once. One that is said to be of another size is another one: whoever names a payload with a wrong size must not take
+   * it away from those who name it rightly.
+   */
+  async #fetch(layer: Descriptor): Promise<Uint8Array> {
+    const { digest, size } = layer;
+    const key = `${digest} ${size}`;
+    let blob = this.#blobs.get(key);
+    if (blob === undefined) {
+      const { maxBytes } = this.#query;
+      if (size <= maxBytes) this.#bytes += size;
+      const atMost = Math.max(MAX_IMAGE_SIGNATURES_BYTES, maxBytes);
+      if (this.#bytes > atMost) throw this.#tooMany(`at most ${atMost} bytes`, "more");
+      blob = this.#store.fetchBlob(layer, maxBytes);
+      this.#blobs.set(key, blob);
+    }
+    const bytes = await blob;
+    if (bytes.length === size) return bytes;
+    throw new VerificationError("CONTENT_SIZE_MISMATCH", `layer ${digest} is of another size`, {
+      expected: `${size} bytes`,
+      found: `${bytes.length} bytes`,
+    });
+  }
+
+  /** Before anything of them is fetched. */
+  #count(layers: number): void {
+    this.#layerCount += layers;
+    if (this.#layerCount > MAX_IMAGE_SIGNATURES)
+      throw this.#tooMany(`at most ${MAX_IMAGE_SIGNATURES}`, `${this.#layerCount} or more`);
+  }
+
+  #tooMany(expected: string, found: string): TooMuchAttached {
+    return new TooMuchAttached(`${this.#store.name} has too many signatures of ${this.#digest}`, expected, found);
+  }
 }
 
-/** Several manifests may hold the same bundle. */
+/** Is a limit of everything together, which is the fault of no one thing. */
+class TooMuchAttached extends FormatError {
+  constructor(message: string, expected: string, found: string) {
+    super("LIMIT_EXCEEDED", message, { expected, found });
+    this.name = "FormatError";
+  }
+}
+
+/** The same layer may be in several manifests, and one manifest may name it twice. */
 function withoutRepeats(candidates: readonly Candidate[]): readonly Candidate[] {
   const seen = new Set<string>();
-  return candidates.filter(({ content, layer }) => {
-    if (content.kind !== "bundle") return true;
-    if (seen.has(layer.digest)) return false;
-    seen.add(layer.digest);
+  return candidates.filter(({ content, layer: { digest, size, annotations = {} } }) => {
+    // What a bundle is, it holds itself; of everything older the rest is in the annotations.
+    const isBundle = content.kind === "bundle" || (content.kind === "malformed" && content.format === "bundle");
+    const key = `${digest} ${size} ${isBundle ? "" : JSON.stringify(Object.entries(annotations).toSorted())}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
     return true;
   });
 }
 
 /** Says whether an error is about one thing that was fetched. Any other means that nobody knows what is there. */
 function isAboutContent(error: unknown): error is SigstoreError {
+  if (error instanceof TooMuchAttached) return false;
   if (error instanceof FormatError || error instanceof VerificationError) return true;
   return (
     error instanceof ServiceError && (error.code === "CONTENT_NOT_FOUND" || error.code === "HTTP_RESPONSE_TOO_LARGE")

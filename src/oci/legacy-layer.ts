@@ -69,7 +69,8 @@ function readSignature(text: string | undefined): Uint8Array {
     throw new FormatError("BUNDLE_MALFORMED", `layer has no annotation ${SIGNATURE_ANNOTATION}`);
   if (text.length > 2 * MAX_SIGNATURE_BYTES)
     throw new FormatError("LIMIT_EXCEEDED", `annotation ${SIGNATURE_ANNOTATION} is too large`);
-  const signature = tryDecodeBase64(text);
+  // `attach signature` takes files as they are, with the newline at their end.
+  const signature = tryDecodeBase64(text.replaceAll(/[\r\n]/g, ""));
   if (signature === undefined || signature.length === 0)
     throw new FormatError("BUNDLE_MALFORMED", `annotation ${SIGNATURE_ANNOTATION} is not base64`);
   return signature;

@@ -61,17 +61,30 @@ export function matchesPlatform(found: Platform, asked: Platform): boolean {
   );
 }
 
+/** @see containerd/platforms platforms.go `Normalize`, database.go `normalizeArch` */
 function normalize(platform: Platform): Platform {
   const os = platform.os.toLowerCase();
-  const architecture = platform.architecture.toLowerCase();
-  const known = Object.hasOwn(ALIASES, architecture) ? ALIASES[architecture] : undefined;
-  const variant = platform.variant ?? known?.variant;
-  const same = {
-    os,
-    architecture: known?.architecture ?? architecture,
+  const given = platform.architecture.toLowerCase();
+  const known = Object.hasOwn(ALIASES, given) ? ALIASES[given] : undefined;
+  const architecture = known?.architecture ?? given;
+  const variant = normalizeVariant(architecture, platform.variant?.toLowerCase() ?? known?.variant);
+  return {
+    os: os === "macos" ? "darwin" : os,
+    architecture,
     ...(platform.osVersion !== undefined && { osVersion: platform.osVersion }),
+    ...(variant !== undefined && { variant }),
   };
-  // Every arm64 is v8 unless it says otherwise.
-  const named = same.architecture === "arm64" && variant === undefined ? "v8" : variant;
-  return { ...same, ...(named !== undefined && { variant: named }) };
+}
+
+function normalizeVariant(architecture: string, variant: string | undefined): string | undefined {
+  switch (architecture) {
+    case "amd64":
+      return variant === "v1" ? undefined : variant;
+    case "arm64":
+      return variant === undefined || variant === "8" ? "v8" : variant;
+    case "arm":
+      return variant !== undefined && /^[5-8]$/.test(variant) ? `v${variant}` : variant;
+    default:
+      return variant;
+  }
 }

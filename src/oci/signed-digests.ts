@@ -31,7 +31,7 @@ export interface SignableDigest {
  * Finds the digests that have to be signed.
  *
  * @param root - What the reference names.
- * @throws InputError `PLATFORM_NOT_FOUND`, `USAGE_INVALID` for a rule that needs a platform; VerificationError
+ * @throws InputError `PLATFORM_NOT_FOUND`, `USAGE_INVALID` for a rule that needs a platform, or has no use for one; VerificationError
  * `MEDIA_TYPE_MISMATCH` for one that needs an index, `LINKAGE_MISSING` for an index without images.
  */
 export async function findRequiredDigests(
@@ -41,6 +41,10 @@ export async function findRequiredDigests(
   platform: string | Platform | undefined,
 ): Promise<readonly [RequiredDigest, ...RequiredDigest[]]> {
   const { descriptor, manifest } = root;
+  if (platform !== undefined && (rule === "index" || rule === "every-leaf"))
+    throw new InputError("USAGE_INVALID", `rule ${rule} for the digest is not about one platform`, {
+      remedy: "leave the platform out, or choose the rule platform-manifest",
+    });
   const itself: RequiredDigest = { descriptor, signedBy: [{ digest: descriptor.digest, linkage: [] }] };
   const ofPlatform = (): RequiredDigest => {
     if (manifest.kind === "image") return itself;

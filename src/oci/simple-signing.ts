@@ -36,18 +36,52 @@ export const IMAGE_SIGNATURE_TYPES: readonly string[] = [
 export function parseSimpleSigning(payload: Uint8Array): SimpleSigning {
   const what = "simple-signing payload";
   const json = parseJson(payload, { what, code: "SIMPLE_SIGNING_MALFORMED", maxBytes: MAX_ATTACHMENT_BYTES });
-  const document = new JsonReader(json, "payload", "SIMPLE_SIGNING_MALFORMED").object(["critical", "optional"]);
-  const critical = document.required("critical").object(["identity", "image", "type"]);
-  const digest = critical.required("image").object(["docker-manifest-digest"]).required("docker-manifest-digest");
-  const identity = critical.optional("identity")?.object(["docker-reference"]);
-  const optional = document.optional("optional");
+  const document = readFields(new JsonReader(json, "payload", "SIMPLE_SIGNING_MALFORMED"), ["critical", "optional"]);
+  const critical = readFields(required(document, "critical"), ["identity", "image", "type"]);
+  const digest = required(
+    readFields(required(critical, "image"), ["docker-manifest-digest"]),
+    "docker-manifest-digest",
+  );
+  const identity = critical.fields.get("identity");
+  const reference =
+    identity === undefined ? undefined : readFields(identity, ["docker-reference"]).fields.get("docker-reference");
+  const optional = document.fields.get("optional");
   optional?.object();
   return {
-    dockerReference: identity?.optional("docker-reference")?.string() ?? "",
+    dockerReference: reference?.string() ?? "",
     dockerManifestDigest: readContentDigest(digest.string(), digest.path, "SIMPLE_SIGNING_MALFORMED"),
-    type: critical.required("type").string(),
+    type: required(critical, "type").string(),
     optional: (optional?.value ?? {}) as JsonObject,
   };
+}
+
+interface Fields {
+  readonly reader: JsonReader;
+  /** By their names in lower case; those that are `null` left out. */
+  readonly fields: ReadonlyMap<string, JsonReader>;
+}
+
+/**
+ * Reads the fields of an object, whatever the case of their names: before 1.0, cosign wrote `Critical` and `Docker-manifest-digest`, and
+ * Go reads either. A field that is there in both spellings would be one thing to one reader and another to the next.
+ */
+function readFields(reader: JsonReader, names: readonly string[]): Fields {
+  const object = reader.object();
+  const fields = new Map<string, JsonReader>();
+  const seen = new Set<string>();
+  for (const key of object.keys()) {
+    const name = key.toLowerCase();
+    if (!names.includes(name)) reader.fail(`has the unknown field ${JSON.stringify(key.slice(0, 80))}`);
+    if (seen.has(name)) reader.fail(`has the field ${name} in two spellings`);
+    seen.add(name);
+    const value = object.optional(key);
+    if (value !== undefined) fields.set(name, value);
+  }
+  return { reader, fields };
+}
+
+function required({ reader, fields }: Fields, name: string): JsonReader {
+  return fields.get(name) ?? reader.fail(`has no ${name}`);
 }
 
 /**

@@ -65,12 +65,14 @@ export async function verifyCandidate(
     }
     case "dsse": {
       const bundle = await withLogEntry(content, digest, policy, verifiers);
-      const proven = await verifyStatement(bundle, digest, policy, verifiers);
+      const proven = await explainingMissingEntry(bundle, () => verifyStatement(bundle, digest, policy, verifiers));
       return { ...common, bundle, ...proven };
     }
     case "simple-signing": {
       const bundle = await withLogEntry(content, digest, policy, verifiers);
-      const proven = await verifySimpleSigning(bundle, content.payload, digest, policy, verifiers);
+      const proven = await explainingMissingEntry(bundle, () =>
+        verifySimpleSigning(bundle, content.payload, digest, policy, verifiers),
+      );
       return { ...common, bundle, payload: content.payload, ...proven };
     }
   }
@@ -185,12 +187,37 @@ async function withLogEntry(
       remedy: "give one key",
     });
   }
-  return await createBundle(parts, artifact, {
+  // Only what the log says is wanted: chain and timestamps stay as they are, for the verifier to judge.
+  const { signature, signer: claimed } = parts;
+  const found = await createBundle({ signature, signer: claimed }, artifact, {
     fetch: from.fetch,
     timeoutMs: LOG_TIMEOUT_MS,
     ...(key !== undefined && { publicKey: key }),
     log: { rekorUrl: from.rekorUrl, trustedRoot },
   });
+  const { tlogEntries } = found.verificationMaterial;
+  return { ...bundle, verificationMaterial: { ...bundle.verificationMaterial, tlogEntries } };
+}
+
+/** Says what can be done where a signature of before bundles came without its log entry. */
+async function explainingMissingEntry<T>({ verificationMaterial }: Bundle, verify: () => Promise<T>): Promise<T> {
+  try {
+    return await verify();
+  } catch (error) {
+    if (
+      !(error instanceof VerificationError) ||
+      error.code !== "TLOG_THRESHOLD_NOT_MET" ||
+      verificationMaterial.tlogEntries.length > 0
+    )
+      throw error;
+    throw new VerificationError(error.code, "signature comes without its entry of the transparency log", {
+      expected: error.expected,
+      found: error.found,
+      remedy: "have the entry looked up in the log with fetchLogEntriesFrom (--fetch-log-entries)",
+      report: error.report,
+      cause: error,
+    });
+  }
 }
 
 const LOG_TIMEOUT_MS = 30_000;

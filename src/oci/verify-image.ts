@@ -276,8 +276,8 @@ export class ImageVerifier {
         return { kind: "proven", signature: await verifyCandidate(candidate, digest, search, verifiers) } as const;
       } catch (error) {
         if (!(error instanceof SigstoreError)) throw error;
-        // What was asked for makes no sense, or a log could not be asked: that says nothing about the candidate.
-        if (error instanceof InputError || error instanceof ServiceError) throw error;
+        // What was asked for makes no sense: that says nothing about the candidate.
+        if (error instanceof InputError) throw error;
         const { place, manifest, layer } = candidate;
         const one: RefusedCandidate = {
           digest,
@@ -384,7 +384,7 @@ function notVerified(
   { want, signer }: Search,
   places: readonly PlaceReport[],
   refused: readonly RefusedCandidate[],
-): ImageNotVerifiedError {
+): SigstoreError {
   const found = { image: name, digest, refused, places };
   const isSignature = want === "signature";
   const [first] = refused;
@@ -401,6 +401,9 @@ function notVerified(
     );
   }
   const errors = refused.map(({ error }) => error);
+  // A log that could not be asked says nothing about the candidate, which may well be good.
+  const unasked = errors.find((error) => error instanceof ServiceError && error.code !== "CONTENT_NOT_FOUND");
+  if (unasked !== undefined) return unasked;
   const telling = mostTelling(errors);
   const lacksCertificate =
     signer.identity !== undefined &&
