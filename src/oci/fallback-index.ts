@@ -69,7 +69,7 @@ function indexUnder(tag: string, name: string): TagDocument {
 /** Reads the index as it is written, so that what others put into it survives. */
 function readIndex(found: FetchedManifest | undefined, name: string, tag: string): JsonObject {
   if (found === undefined) return { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] };
-  if (found.manifest.kind !== "index") {
+  if (found.descriptor.mediaType !== OCI_INDEX) {
     throw new VerificationError("MEDIA_TYPE_MISMATCH", `tag ${tag} of ${name} names no list of referrers`, {
       expected: OCI_INDEX,
       found: found.descriptor.mediaType,

@@ -105,7 +105,19 @@ export async function pushReferrer(
   const { descriptor, keepsReferrers } = await store.pushManifest(bytes, mediaType);
   const found: Descriptor = { mediaType, digest: contentDigestOf(bytes), size: bytes.length };
   if (descriptor.digest !== found.digest) throw new Error("a store gives the digest of what it was given"); // it computes it
-  if (keepsReferrers) return { descriptor: found, via: "referrers-api" };
+  if (keepsReferrers) {
+    // It said that it lists it; that it has kept it is one question more.
+    if ((await store.fetchManifest(found.digest)) !== undefined) return { descriptor: found, via: "referrers-api" };
+    throw new ServiceError(
+      "REGISTRY_UPDATE_LOST",
+      `${store.name} has not kept what was attached to ${subject.digest}`,
+      {
+        expected: found.digest,
+        found: "nothing",
+        retryable: true,
+      },
+    );
+  }
   const { source, descriptors } = await store.listReferrers(subject.digest);
   if (source !== "referrers-tag") {
     if (descriptors.some(({ digest }) => digest === found.digest)) return { descriptor: found, via: source };
