@@ -8,6 +8,7 @@ export { verify, type FilePath, type TrustChoice, type VerifyFileOptions } from 
 export { Verifier, type BundleInput } from "./verify/verifier.ts";
 export type { Artifact } from "./verify/artifact.ts";
 export type { VerifiedBundle } from "./verify/evidence.ts";
+export { githubIdentity, type GithubExpectation } from "./verify/github.ts";
 export type { CertificateIdentity, ExpectedIdentity, StringMatcher, StringPattern } from "./verify/identity.ts";
 export { GITHUB_PROFILE, type TrustedKey, type VerifierOptions, type VerifyPolicy } from "./verify/options.ts";
 export { parseBundle, type Bundle } from "./bundle/bundle.ts";

@@ -34,6 +34,7 @@ export async function readVerifierOptions(flags: Flags, context: Context, what: 
     requireLogKeyValidity: flags.boolean("require-log-key-validity"),
     timestampPolicy: readPolicyOid(flags),
     allowCertificateChain: flags.boolean("allow-certificate-chain"),
+    refuseRootWithLogs: flags.choice("profile", ["github"]) === "github" && GITHUB_PROFILE.refuseRootWithLogs,
   };
 }
 

@@ -16,6 +16,7 @@ export type {
   VerifiedTimestamp,
 } from "./evidence.ts";
 export type { CertificateIdentity, ExpectedIdentity, StringMatcher, StringPattern } from "./identity.ts";
+export { githubIdentity, type GithubExpectation, type GithubSigner, type GithubSource } from "./github.ts";
 export {
   GITHUB_PROFILE,
   type DeniedSigner,

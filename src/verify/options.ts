@@ -49,6 +49,10 @@ export interface VerifierOptions {
   readonly requireInclusionProof?: boolean | undefined;
   /** Refuses a log entry for whose log key's validity no verified time speaks. Default false. */
   readonly requireLogKeyValidity?: boolean | undefined;
+  /**
+   * Refuses a trusted root that lists transparency logs: it is of an instance whose signatures are to be found in them. Default false.
+   */
+  readonly refuseRootWithLogs?: boolean | undefined;
   /** Takes intermediate certificates from the bundle, which is then also allowed to hold a chain in version 0.3. Default false. */
   readonly allowCertificateChain?: boolean | undefined;
   /** The policy OID that every RFC 3161 timestamp must carry. Default: any. */
@@ -88,5 +92,11 @@ export type VerifyPolicy = ExpectedSigner & {
   readonly detachedScts?: readonly SignedCertificateTimestamp[] | undefined;
 };
 
-/** Is the profile for GitHub's own Sigstore instance, which signs in private repositories: no logs, one timestamp. */
-export const GITHUB_PROFILE = { thresholds: { tlog: 0, sct: 0, timestamp: 1 } } as const satisfies VerifierOptions;
+/**
+ * Is the profile for GitHub's own Sigstore instance, which signs in private repositories: no logs, one timestamp. The trusted root of an
+ * instance that has logs is refused with it, so that nothing is believed of that instance without them.
+ */
+export const GITHUB_PROFILE = {
+  thresholds: { tlog: 0, sct: 0, timestamp: 1 },
+  refuseRootWithLogs: true,
+} as const satisfies VerifierOptions;

@@ -25,6 +25,7 @@ export interface Settings {
   readonly minimumBundleVersion: BundleVersion | undefined;
   readonly requireInclusionProof: boolean;
   readonly requireLogKeyValidity: boolean;
+  readonly refuseRootWithLogs: boolean;
   readonly allowCertificateChain: boolean;
   readonly timestampPolicy: string | undefined;
   readonly denyList: VerifierOptions["denyList"];
@@ -41,6 +42,7 @@ const VERIFIER_OPTIONS: { readonly [Name in keyof VerifierOptions]-?: true } = {
   minimumBundleVersion: true,
   requireInclusionProof: true,
   requireLogKeyValidity: true,
+  refuseRootWithLogs: true,
   allowCertificateChain: true,
   timestampPolicy: true,
   denyList: true,
@@ -92,6 +94,7 @@ export function readVerifierOptions(options: VerifierOptions, defaultCrypto: () 
     minimumBundleVersion,
     requireInclusionProof: checkFlag(options, "requireInclusionProof"),
     requireLogKeyValidity: checkFlag(options, "requireLogKeyValidity"),
+    refuseRootWithLogs: checkFlag(options, "refuseRootWithLogs"),
     allowCertificateChain: checkFlag(options, "allowCertificateChain"),
     timestampPolicy,
     denyList,
@@ -196,7 +199,7 @@ function checkCount(name: string, value: number, least: number): void {
 
 function checkFlag(
   options: VerifierOptions,
-  name: "requireInclusionProof" | "requireLogKeyValidity" | "allowCertificateChain",
+  name: "requireInclusionProof" | "requireLogKeyValidity" | "refuseRootWithLogs" | "allowCertificateChain",
 ): boolean {
   const value: unknown = options[name] ?? false;
   if (typeof value !== "boolean") throw usage(`${name} must be true or false`);

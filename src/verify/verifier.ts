@@ -89,10 +89,11 @@ export class Verifier {
   /**
    * Checks the trusted root's own certificates and makes a verifier. The root must not be changed afterwards.
    *
-   * @throws {@link InputError} `USAGE_INVALID` for an unknown option or an impossible value.
+   * @throws {@link InputError} `USAGE_INVALID` for an unknown option, an impossible value, or a root that the options exclude.
    */
   static async create(trustedRoot: TrustedRoot, options: VerifierOptions = {}): Promise<Verifier> {
     const settings = readVerifierOptions(options, defaultCryptoProvider);
+    if (settings.refuseRootWithLogs) requireNoLogs(trustedRoot);
     return new Verifier(await prepareTrust(trustedRoot, settings.crypto), settings);
   }
 
@@ -102,6 +103,22 @@ export class Verifier {
     const parsed = typeof bundle === "string" || bundle instanceof Uint8Array ? parseBundle(bundle) : bundle;
     return await new Verification(parsed, artifact, policy, this.#trust, this.#settings, this.#memory).run();
   }
+}
+
+/** A log that cannot be read is listed all the same. */
+function requireNoLogs({ tlogs, unusable }: TrustedRoot): void {
+  const count = tlogs.length + unusable.filter(({ path }) => path.startsWith("tlogs[")).length;
+  if (count === 0) return;
+  throw new InputError(
+    "USAGE_INVALID",
+    "trusted root is not that of GitHub's own instance: it lists transparency logs",
+    {
+      expected: "no transparency log",
+      found: `${count}`,
+      remedy:
+        "leave the profile out: signatures of that instance are in its logs; or give the trusted root of GitHub's instance",
+    },
+  );
 }
 
 /** Is the key that must have signed, before it is known whether it did. */

@@ -224,6 +224,12 @@ const OPTIONS: readonly Row[] = [
     ["accepted", "TLOG_KEY_NOT_VALID_AT_TIME"],
   ],
   [
+    "refuseRootWithLogs",
+    aboutAlice({}),
+    { options: { refuseRootWithLogs: true }, flags: ["--profile", "github"] },
+    ["accepted", "USAGE_INVALID"],
+  ],
+  [
     "allowCertificateChain, in version 0.1",
     aboutAlice({ version: "0.1", signer: underSub, chain: [subAuthority.der] }),
     { options: { allowCertificateChain: true }, flags: ["--allow-certificate-chain"] },
@@ -433,13 +439,11 @@ describe("checklist 3: option is honoured", () => {
 
   test("the profile for GitHub asks for a timestamp, and for no log and no SCT", async () => {
     const bare = { signer: withoutSct, entries: [] };
-    const options = GITHUB_PROFILE;
-    await expectDifference(aboutAlice(bare), { options, flags: ["--profile", "github"] }, [
+    const root = rootText(sandbox, { tlogs: [], ctlogs: [] });
+    const change = { options: GITHUB_PROFILE, flags: ["--profile", "github"] };
+    await expectDifference(aboutAlice(bare, { root }), change, ["TLOG_THRESHOLD_NOT_MET", "accepted"]);
+    await expectDifference(aboutAlice({ ...bare, timestamps: [] }, { root }), change, [
       "TLOG_THRESHOLD_NOT_MET",
-      "accepted",
-    ]);
-    await expectDifference(aboutAlice({ timestamps: [] }), { options, flags: ["--profile", "github"] }, [
-      "accepted",
       "TIMESTAMP_THRESHOLD_NOT_MET",
     ]);
   });
@@ -541,6 +545,7 @@ describe("checklist 3: option is honoured", () => {
       ],
       ["a flag that is text", { ...good, requireInclusionProof: "yes" }],
       ["a flag that is a number", { ...good, requireLogKeyValidity: 1 }],
+      ["a flag about the root that is text", { ...good, refuseRootWithLogs: "no" }],
       ["a chain flag that is text", { ...good, allowCertificateChain: "false" }],
       ["a timestamp policy that is no object identifier", { ...good, timestampPolicy: "any" }],
       ["a deny list that is no function", { ...good, denyList: [ALICE] }],
@@ -598,6 +603,7 @@ describe("checklist 3: option is honoured", () => {
       minimumBundleVersion: true,
       requireInclusionProof: true,
       requireLogKeyValidity: true,
+      refuseRootWithLogs: true,
       allowCertificateChain: true,
       timestampPolicy: true,
       denyList: true,

@@ -928,7 +928,15 @@ describe("2.0.14 trust domains", () => {
     const wrong = {
       entries: [{ log: rekor1, body: (body: Json) => change(body, "spec.data.hash.value", "00".repeat(32)) }],
     };
-    expect(await outcome(wrong, { options: GITHUB_PROFILE })).toBe("TLOG_ENTRY_MISMATCH");
+    const { thresholds } = GITHUB_PROFILE;
+    expect(await outcome(wrong, { options: { thresholds } })).toBe("TLOG_ENTRY_MISMATCH");
+  });
+
+  test("the profile for GitHub is for no instance that has logs, readable or not", async () => {
+    expect(await outcome({}, { options: GITHUB_PROFILE })).toBe("USAGE_INVALID");
+    const unreadable = change(listRekor(rekor1), "publicKey.keyDetails", "PKIX_NONE_THAT_IS_KNOWN");
+    const root = { tlogs: [unreadable] };
+    expect(await outcome({ entries: [] }, { root, options: GITHUB_PROFILE })).toBe("USAGE_INVALID");
   });
 
   test("a bundle of another instance is refused under this root, and the other way round", async () => {
