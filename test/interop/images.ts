@@ -337,9 +337,12 @@ class Trial {
     }
   }
 
-  /** Saves the image with one and looks at the files with the other, and loads them with the other. */
+  /**
+   * Saves the image with one and looks at the files with the other, and loads them with the other. cosign 3 reads no bundles of an
+   * index that is saved, and loads none at all: it puts their manifest without the blob. Both is so for what it saved itself.
+   */
   async #saveAndLoad(image: string, signed: string): Promise<void> {
-    const { format } = this.#one;
+    const { format, shape } = this.#one;
     if (format === "oci-1-1") return; // no layout of cosign has a place for it
     for (const [saver, loader] of [
       ["cosign", "cosign-ts"],
@@ -353,8 +356,13 @@ class Trial {
         continue;
       }
       this.#cells.set(column, "ok");
+      const isBundle = format === "bundle" && loader === "cosign";
       for (const [what, expected, change] of [
-        ["the files", "accept", {}],
+        [
+          "the files",
+          (isBundle && shape === "index") || !verifiersOf(this.#one).includes(loader) ? "refuse" : "accept",
+          {},
+        ],
         ["the files, another signer", "refuse", { identity: "bob@example.com" }],
       ] as const) {
         const { verdict, reason } = readOutcome(
@@ -363,6 +371,7 @@ class Trial {
         if (verdict !== expected)
           this.#fail(column, `${what} by ${loader}: ${verdict}, expected ${expected} (${reason})`);
       }
+      if (isBundle) continue;
       const to = `${this.#repository}/loaded-by-${loader}`;
       const loaded = await this.#run(loader, ["load", "--allow-http-registry", "--dir", dir, `${to}:v1`]);
       if (loaded.status !== 0) this.#fail(column, `${loader} could not load: ${loaded.stderr.trim()}`);
