@@ -11,7 +11,7 @@ import { parseManifest, type Descriptor } from "../../src/oci/manifest.ts";
 
 export interface RepositoryBehaviour {
   /** Waits as long as half a request takes, once before the repository does what is asked, and once after. */
-  readonly travel?: () => Promise<void>;
+  readonly travel?: (kind: "read" | "write") => Promise<void>;
   /** Which conditions on a tag are honoured. Default none. */
   readonly honours?: "all" | "if-match" | "none";
   /** Whether it says which state a tag is in. Default true, whether or not conditions are honoured. */
@@ -49,12 +49,12 @@ class MemoryClient implements ContentStore {
     this.#behaviour = behaviour;
   }
 
-  async #request<T>(work: () => T): Promise<T> {
-    await this.#behaviour.travel?.();
+  async #request<T>(work: () => T, kind: "read" | "write" = "read"): Promise<T> {
+    await this.#behaviour.travel?.(kind);
     try {
       return work();
     } finally {
-      await this.#behaviour.travel?.();
+      await this.#behaviour.travel?.(kind);
     }
   }
 
@@ -109,7 +109,7 @@ class MemoryClient implements ContentStore {
         this.#content.writes += 1;
       }
       manifests.set(digest, { descriptor, bytes, manifest });
-    });
+    }, "write");
     return { descriptor, keepsReferrers: false, etag };
   }
 
