@@ -9,6 +9,7 @@ import type { ExpectedIdentity, StringMatcher } from "../verify/identity.ts";
 import type { TrustedKey } from "../verify/options.ts";
 import { warn, type Context } from "./context.ts";
 import { usage, type Flags } from "./flags.ts";
+import { givenGithubFlags, readGithubIdentity } from "./github-flags.ts";
 import { readPublicKey } from "./public-key-reference.ts";
 import { EXTENSION_FLAGS } from "./verification-flags.ts";
 
@@ -46,7 +47,7 @@ export async function readExpectedSigner(flags: Flags, context: Context): Promis
 
 async function readKey(key: string, flags: Flags, context: Context): Promise<TrustedKey> {
   const extensions = EXTENSION_FLAGS.map(({ name }) => name);
-  const [meaningless] = given([...ISSUER_FLAGS, ...extensions], flags);
+  const [meaningless] = [...given([...ISSUER_FLAGS, ...extensions], flags), ...givenGithubFlags(flags)];
   if (meaningless !== undefined) {
     throw usage(`${flags.nameOf(meaningless)} has no meaning with --key: a key has no certificate`, {
       remedy: "leave one of both out",
@@ -60,7 +61,25 @@ async function readIdentity(flags: Flags, context: Context): Promise<ExpectedIde
   const [window] = given(["key-valid-from", "key-valid-until"], flags);
   if (window !== undefined)
     throw usage(`${flags.nameOf(window)} needs --key`, { remedy: "give the key that it is about, or leave it out" });
-  if (given(IDENTITY_FLAGS, flags).length === 0) {
+  const issuers = given(ISSUER_FLAGS, flags);
+  if (issuers.length > 1)
+    throw usage(`only one of ${ISSUER_FLAGS.map((name) => `--${name}`).join(" and ")} may be given`, {
+      remedy: "leave one out",
+    });
+  const extensions = Object.fromEntries(
+    EXTENSION_FLAGS.map(({ name, field }) => [field, flags.string(name)] as const).filter(
+      ([, value]) => value !== undefined,
+    ),
+  );
+  const names = given(IDENTITY_FLAGS, flags);
+  if (givenGithubFlags(flags).length > 0) {
+    return readGithubIdentity(flags, {
+      subjectAlternativeName: names.length === 0 ? undefined : await readMatcher(IDENTITY_FLAGS, flags, context),
+      issuer: issuers.length === 0 ? undefined : await readMatcher(ISSUER_FLAGS, flags, context),
+      extensions,
+    });
+  }
+  if (names.length === 0) {
     throw usage(
       "--certificate-identity or --certificate-identity-regexp is required for verification in keyless mode",
       {
@@ -68,7 +87,6 @@ async function readIdentity(flags: Flags, context: Context): Promise<ExpectedIde
       },
     );
   }
-  const issuers = given(ISSUER_FLAGS, flags);
   if (issuers.length === 0) {
     throw usage(
       "--certificate-oidc-issuer or --certificate-oidc-issuer-regexp is required for verification in keyless mode",
@@ -77,15 +95,10 @@ async function readIdentity(flags: Flags, context: Context): Promise<ExpectedIde
       },
     );
   }
-  if (issuers.length > 1)
-    throw usage(`only one of ${ISSUER_FLAGS.map((name) => `--${name}`).join(" and ")} may be given`, {
-      remedy: "leave one out",
-    });
-  const extensions = EXTENSION_FLAGS.map(({ name, field }) => [field, flags.string(name)] as const);
   return {
     subjectAlternativeName: await readMatcher(IDENTITY_FLAGS, flags, context),
     issuer: await readMatcher(ISSUER_FLAGS, flags, context),
-    extensions: Object.fromEntries(extensions.filter(([, value]) => value !== undefined)),
+    extensions,
   };
 }
 

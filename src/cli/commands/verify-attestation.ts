@@ -7,11 +7,11 @@
 import { printableJson } from "../../encoding/printable.ts";
 import { legacySignature } from "../../bundle/legacy.ts";
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
-import { PREDICATE_TYPES, predicateTypeOf } from "../../intoto/predicate.ts";
 import type { VerifiedImage } from "../../oci/verified-image.ts";
 import type { Command, Context } from "../context.ts";
 import { imageExitStatus } from "../exit-status.ts";
 import { usage } from "../flags.ts";
+import { GITHUB_FLAGS, PREDICATE_TYPE_FLAGS, readPredicateType } from "../github-flags.ts";
 import { IMAGE_VERIFICATION_FLAGS } from "../image-flags.ts";
 import { printHeader, refuseImage, verifyImages } from "../image-verification.ts";
 
@@ -26,13 +26,8 @@ export const verifyAttestation: Command = {
   environment: true,
   flags: [
     ...IMAGE_VERIFICATION_FLAGS,
-    {
-      name: "type",
-      kind: "string",
-      default: "custom",
-      choices: Object.keys(PREDICATE_TYPES),
-      description: `the predicate type: ${Object.keys(PREDICATE_TYPES).join(", ")}, or a URI`,
-    },
+    ...PREDICATE_TYPE_FLAGS,
+    ...GITHUB_FLAGS,
     {
       name: "buildkit",
       kind: "boolean",
@@ -65,7 +60,7 @@ export const verifyAttestation: Command = {
         remedy: "verify without --policy, and evaluate the predicate that --output json prints",
       });
     const output = flags.choice("output", ["json", "text", "result"]) ?? "text";
-    const predicateType = predicateTypeOf(flags.string("type") ?? "custom");
+    const predicateType = readPredicateType(flags);
     const buildkit = flags.boolean("buildkit");
     return await verifyImages(
       {

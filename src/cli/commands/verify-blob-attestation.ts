@@ -7,7 +7,7 @@
 import { readDigest, type OpenArtifact } from "../artifact-operand.ts";
 import { warn, type Command, type Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";
-import { PREDICATE_TYPES, predicateTypeOf } from "../../intoto/predicate.ts";
+import { GITHUB_FLAGS, PREDICATE_TYPE_FLAGS, readPredicateType } from "../github-flags.ts";
 import { printRefusal } from "../result.ts";
 import { runVerification } from "../verification.ts";
 import { VERIFICATION_FLAGS } from "../verification-flags.ts";
@@ -23,13 +23,8 @@ export const verifyBlobAttestation: Command = {
   environment: true,
   flags: [
     ...VERIFICATION_FLAGS,
-    {
-      name: "type",
-      kind: "string",
-      default: "custom",
-      choices: Object.keys(PREDICATE_TYPES),
-      description: `the predicate type: ${Object.keys(PREDICATE_TYPES).join(", ")}, or a URI`,
-    },
+    ...PREDICATE_TYPE_FLAGS,
+    ...GITHUB_FLAGS,
     { name: "digest", kind: "string", value: "HEX", description: "the digest of the file, in place of the file" },
     {
       name: "digestAlg",
@@ -50,7 +45,7 @@ export const verifyBlobAttestation: Command = {
     "cosign-ts verify-blob-attestation --bundle app.att.sigstore.json --type slsaprovenance1 --key cosign.pub --digest 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03 --digestAlg sha256",
   ],
   async run([operand], flags, context) {
-    const predicateType = predicateTypeOf(flags.string("type") ?? "custom");
+    const predicateType = readPredicateType(flags);
     const open = chooseArtifact(operand, flags, context);
     return await runVerification({ operand, open, what: "blob attestation", predicateType }, flags, context);
   },
