@@ -11,7 +11,7 @@ import { parseManifest, type Descriptor } from "../../src/oci/manifest.ts";
 
 export interface RepositoryBehaviour {
   /** Waits as long as half a request takes, once before the repository does what is asked, and once after. */
-  readonly travel?: (kind: "read" | "write") => Promise<void>;
+  readonly travel?: (kind: "read" | "write", half: "to" | "back") => Promise<void>;
   /** Which conditions on a tag are honoured. Default none. */
   readonly honours?: "all" | "if-match" | "none";
   /** Whether it says which state a tag is in. Default true, whether or not conditions are honoured. */
@@ -50,11 +50,11 @@ class MemoryClient implements ContentStore {
   }
 
   async #request<T>(work: () => T, kind: "read" | "write" = "read"): Promise<T> {
-    await this.#behaviour.travel?.(kind);
+    await this.#behaviour.travel?.(kind, "to");
     try {
       return work();
     } finally {
-      await this.#behaviour.travel?.(kind);
+      await this.#behaviour.travel?.(kind, "back");
     }
   }
 
