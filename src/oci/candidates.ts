@@ -326,7 +326,7 @@ function withoutRepeats(candidates: readonly Candidate[]): readonly Candidate[] 
   return candidates.filter(({ content, layer: { digest, size, annotations = {} } }) => {
     // What a bundle is, it holds itself; of everything older the rest is in the annotations.
     const isBundle = content.kind === "bundle" || (content.kind === "malformed" && content.format === "bundle");
-    const key = `${digest} ${size} ${isBundle ? "" : JSON.stringify(Object.entries(annotations).toSorted())}`;
+    const key = `${digest} ${size} ${isBundle ? "" : JSON.stringify(annotations, Object.keys(annotations).toSorted())}`;
     if (seen.has(key)) return false;
     seen.add(key);
     return true;

@@ -48,7 +48,7 @@ export function isLegacyLayer({ mediaType }: Descriptor): boolean {
  * Reads a layer into the one model. Nothing of it is proven.
  *
  * @param bytes - The blob, which the caller has compared with its digest.
- * @throws {@link FormatError} of the part that is malformed: `BUNDLE_MALFORMED`, `CERTIFICATE_MALFORMED`, `TLOG_ENTRY_MALFORMED`,
+ * @throws {@link FormatError} of the part that is malformed: `BUNDLE_MALFORMED`, `PEM_MALFORMED`, `CERTIFICATE_MALFORMED`, `TLOG_ENTRY_MALFORMED`,
  * `TIMESTAMP_MALFORMED`, `ENVELOPE_MALFORMED`, `LIMIT_EXCEEDED`.
  * @see cosign, pkg/oci/internal/signature/layer.go
  */

@@ -21,9 +21,14 @@ export interface SimpleSigning {
   readonly optional: JsonObject;
 }
 
-/** The types that say "this is the signature of an image". @see containers/image docs/containers-signature.5.md, "critical.type" */
+/**
+ * The types that say "this is the signature of an image": cosign's, that of its first releases, and that of containers/image.
+ *
+ * @see containers/image docs/containers-signature.5.md, "critical.type"
+ */
 export const IMAGE_SIGNATURE_TYPES: readonly string[] = [
   "cosign container image signature",
+  "cosign container signature",
   "atomic container signature",
 ];
 
@@ -62,7 +67,7 @@ interface Fields {
 }
 
 /**
- * Reads the fields of an object, whatever the case of their names: before 1.0, cosign wrote `Critical` and `Docker-manifest-digest`, and
+ * Reads the fields of an object, whatever the case of their names: the first releases of cosign wrote `Critical` and `Docker-manifest-digest`, and
  * Go reads either. A field that is there in both spellings would be one thing to one reader and another to the next.
  */
 function readFields(reader: JsonReader, names: readonly string[]): Fields {

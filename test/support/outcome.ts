@@ -1,8 +1,7 @@
 import { SigstoreError, type ErrorCode } from "../../src/errors.ts";
-import type { VerifiedBundle } from "../../src/verify/evidence.ts";
 
 /** Waits for a refusal. An acceptance, or an error of any other kind, fails the test. */
-export async function refusal(verification: Promise<VerifiedBundle>): Promise<SigstoreError> {
+export async function refusal(verification: Promise<unknown>): Promise<SigstoreError> {
   try {
     await verification;
   } catch (error) {
@@ -13,7 +12,7 @@ export async function refusal(verification: Promise<VerifiedBundle>): Promise<Si
 }
 
 /** Gives the code of a refusal, or `"accepted"`. */
-export async function outcomeOf(verification: Promise<VerifiedBundle>): Promise<ErrorCode | "accepted"> {
+export async function outcomeOf(verification: Promise<unknown>): Promise<ErrorCode | "accepted"> {
   try {
     await verification;
     return "accepted";
