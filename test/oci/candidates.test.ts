@@ -182,7 +182,7 @@ describe("readCandidates, what a referrer must be", () => {
     expect(kindsOf(await read())).toEqual(["bundle"]);
   });
 
-  test.for([
+  test.for<readonly [string, () => string, string]>([
     [
       "an older version",
       () => bundleFrom(sandbox, { version: "0.2", statement: statementFor(image.digest) }).text,
@@ -191,7 +191,7 @@ describe("readCandidates, what a referrer must be", () => {
     ["a version to come", () => bundle.replace("v0.3", "v0.4"), "BUNDLE_MEDIA_TYPE_UNSUPPORTED"],
     ["no JSON", () => "bundle", "BUNDLE_MALFORMED"],
     ["two of one name", () => bundle.replace("{", '{"mediaType":"x",'), "JSON_DUPLICATE_KEY"],
-  ] as const)("keeps a bundle with %s as one that cannot be read", async ([, text, code]) => {
+  ])("keeps a bundle with %s as one that cannot be read", async ([, text, code]) => {
     await world.attachBundle(image, text());
     await world.attachBundle(image, bundle);
     expect([...kindsOf(await read())].toSorted()).toEqual([code, "bundle"].toSorted());
