@@ -59,3 +59,26 @@ export type {
 } from "./verified-image.ts";
 export type { Fetch } from "../http/request.ts";
 export type { TlsOptions } from "../http/tls.ts";
+export {
+  attachAttestations,
+  attachSignature,
+  type AttachedToImage,
+  type AttachOptions,
+  type DetachedSignature,
+} from "./attach.ts";
+export {
+  downloadAttestations,
+  downloadSignatures,
+  type DownloadedContent,
+  type DownloadedImage,
+  type DownloadOptions,
+} from "./download.ts";
+export {
+  attachSbom,
+  downloadSbom,
+  type AttachedSbom,
+  type AttachSbomOptions,
+  type FoundSbom,
+  type SbomFormat,
+  type SbomType,
+} from "./sbom-attachment.ts";

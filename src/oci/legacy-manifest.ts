@@ -83,7 +83,7 @@ export async function attachLegacyLayer(
   layer: LegacyLayer,
   options: LegacyManifestOptions = {},
 ): Promise<AttachedReferrer> {
-  const config = configFor([layer.descriptor.digest], options.created);
+  const config = layersConfig([layer.descriptor.digest], options.created);
   await Promise.all([
     store.pushBlob(layer.descriptor, layer.bytes),
     store.pushBlob({ mediaType: COSIGN_SIGNATURES, digest: contentDigestOf(config), size: config.length }, config),
@@ -106,7 +106,7 @@ function layersUnder(store: ContentStore, tag: string, options: LegacyManifestOp
     async write(layers, found) {
       const before = readManifest(found, store.name, tag);
       const digests = layers.map((layer) => layer["digest"] as string);
-      const config = configFor(digests, options.created);
+      const config = layersConfig(digests, options.created);
       const isDocker = options.dockerMediaTypes ?? before["mediaType"] === DOCKER_MANIFEST;
       const mediaType = isDocker ? DOCKER_MANIFEST : OCI_MANIFEST;
       const descriptor: Descriptor = {
@@ -139,8 +139,8 @@ function readManifest(found: FetchedManifest | undefined, name: string, tag: str
   }) as JsonObject;
 }
 
-/** A config as go-containerregistry makes it for an image that is nothing but layers. */
-function configFor(layers: readonly string[], created: Date | undefined): Uint8Array {
+/** Writes a config as go-containerregistry makes it for an image that is nothing but layers. */
+export function layersConfig(layers: readonly string[], created: Date | undefined): Uint8Array {
   const time = created === undefined ? ZERO_TIME : `${created.toISOString().slice(0, 19)}Z`;
   return encodeUtf8(
     JSON.stringify({

@@ -59,7 +59,7 @@ export type SigningChoice = SigningOptions | { readonly session: SigningSession 
 export interface Attached {
   /** The manifest of a referrer; absent for a layer under a tag. */
   readonly descriptor?: Descriptor | undefined;
-  readonly via: "referrers-api" | "referrers-tag" | "layout" | "signature-tag" | "attestation-tag";
+  readonly via: "referrers-api" | "referrers-tag" | "layout" | "signature-tag" | "attestation-tag" | "sbom-tag";
   /** `registry/repository@sha256:…`, or `registry/repository:sha256-….sig`. */
   readonly location: string;
 }

@@ -62,6 +62,7 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   MEDIA_TYPE_MISMATCH: "do not use it: two readers could see two things in it",
   REFERRER_SUBJECT_MISMATCH:
     "tell the operator of the registry; what is attached to another image says nothing about this one",
+  SBOM_NOT_FOUND: "attach one with cosign-ts attach sbom, or better an attestation: cosign-ts attest --type spdxjson",
   SIGNATURE_NOT_ACCEPTED: "see why each was refused; sign the image again, or ask for who signed it",
   SIGNATURE_NOT_FOUND: "sign it with cosign-ts sign, or look where its signatures are kept: COSIGN_REPOSITORY",
   CERTIFICATE_CHAIN_NOT_ALLOWED: "allow certificate chains if intermediates are to come from the bundle",
