@@ -135,6 +135,36 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/clean.ts")).clean,
   },
   {
+    name: "attach signature",
+    summary: "Attach a signature to an image",
+    load: async () => (await import("./commands/attach-signature.ts")).attachSignature,
+  },
+  {
+    name: "attach attestation",
+    summary: "Attach attestations to an image",
+    load: async () => (await import("./commands/attach-attestation.ts")).attachAttestation,
+  },
+  {
+    name: "attach sbom",
+    summary: "Attach an SBOM to an image, unsigned",
+    load: async () => (await import("./commands/attach-sbom.ts")).attachSbom,
+  },
+  {
+    name: "download signature",
+    summary: "Fetch signatures of an image, unverified",
+    load: async () => (await import("./commands/download-signature.ts")).downloadSignature,
+  },
+  {
+    name: "download attestation",
+    summary: "Fetch attestations about an image, unverified",
+    load: async () => (await import("./commands/download-attestation.ts")).downloadAttestation,
+  },
+  {
+    name: "download sbom",
+    summary: "Fetch the SBOM of an image, unverified",
+    load: async () => (await import("./commands/download-sbom.ts")).downloadSbom,
+  },
+  {
     name: "triangulate",
     summary: "Name the tags beside an image",
     load: async () => (await import("./commands/triangulate.ts")).triangulate,
@@ -238,7 +268,7 @@ async function withoutCommand(words: readonly string[], help: boolean, context: 
 }
 
 /** cosign's commands that are not here: whoever writes one of them made no mistake in writing. */
-const COSIGN_ONLY: ReadonlySet<string> = new Set("attach dockerfile download login manifest upload".split(" "));
+const COSIGN_ONLY: ReadonlySet<string> = new Set("dockerfile login manifest upload".split(" "));
 
 function unknownCommand(words: readonly string[], group: readonly ListedCommand[]): SigstoreError {
   const [first = "", second = ""] = words;
