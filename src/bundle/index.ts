@@ -17,6 +17,7 @@ export {
   type BundleVersion,
   type VerificationMaterial,
 } from "./bundle.ts";
+export { parseBundleCandidates, type BundleCandidate } from "./bundle-candidates.ts";
 export {
   assembleBundle,
   isLegacyBundle,

@@ -35,8 +35,8 @@ export async function printEvidence(evidence: VerifiedBundle, flags: Flags, cont
 /** Prints a refusal where `--output json` asks for it, and its checks where `--explain` does. The line for people is not printed here. */
 export async function printRefusal(error: SigstoreError, flags: Flags, context: Context): Promise<void> {
   if (flags.string("output") === "json") {
-    const { refusalToJson } = await import("../report/json.ts");
-    context.stdout.write(`${printableJson(refusalToJson(error))}\n`);
+    const { attestationsRefusalToJson } = await import("../report/attestations-json.ts");
+    context.stdout.write(`${printableJson(attestationsRefusalToJson(error))}\n`);
   }
   await printChecks(error.report, flags, context);
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Bundle } from "../bundle/bundle.ts";
+import type { BundleCandidate } from "../bundle/bundle-candidates.ts";
 import {
   assembleBundle,
   parseCertificateFile,
@@ -21,7 +22,7 @@ import { redactUrl } from "../http/redact.ts";
 import { fetchBytes } from "../http/request.ts";
 import { MAX_BUNDLE_BYTES, MAX_CERTIFICATE_FILE_BYTES, MAX_TIMESTAMP_BYTES } from "../limits.ts";
 import type { Certificate } from "../x509/certificate.ts";
-import { readBundleFile } from "./bundle-file.ts";
+import { readAttestationFile, readBundleFile } from "./bundle-file.ts";
 import { trace, type Context } from "./context.ts";
 import type { ExpectedSigner } from "./expected-signer.ts";
 import { usage, type Flags } from "./flags.ts";
@@ -30,31 +31,36 @@ import { LEGACY_FLAGS } from "./verification-flags.ts";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** Is a bundle, whatever it was read from. */
-export interface SignedMaterial {
-  readonly bundle: Bundle;
-  /** Whether it was assembled from what cosign wrote before bundles. */
-  readonly isLegacy: boolean;
-}
+/** Is a bundle, whatever it was read from; or several, of which one will do. */
+export type SignedMaterial =
+  | {
+      readonly kind: "bundle";
+      readonly bundle: Bundle;
+      /** Whether it was assembled from what cosign wrote before bundles. */
+      readonly isLegacy: boolean;
+    }
+  | { readonly kind: "list"; readonly candidates: readonly [BundleCandidate, ...BundleCandidate[]] };
 
 /**
  * Reads what the flags name: `--bundle`, in the new or the old format; or `--signature` with what stands beside it.
  *
  * @param signer - Whom the caller expects. A key or a certificate beside the signature is compared with it, and never used for it.
+ * @param readsLists - Whether a file may hold several bundles.
  * @throws InputError, FormatError, VerificationError, ServiceError.
  */
 export async function readSignedMaterial(
   operand: string | undefined,
   flags: Flags,
   signer: ExpectedSigner,
+  readsLists: boolean,
   context: Context,
 ): Promise<SignedMaterial> {
   const detached = flags.string("signature");
-  const fromFile =
-    detached !== undefined && !flags.has("bundle") ? undefined : await readBundleFile(operand, flags, context);
-  if (fromFile?.kind === "bundle") {
+  const read = readsLists ? readAttestationFile : readBundleFile;
+  const fromFile = detached !== undefined && !flags.has("bundle") ? undefined : await read(operand, flags, context);
+  if (fromFile?.kind === "bundle" || fromFile?.kind === "list") {
     refuseLegacyFlags(flags);
-    return { bundle: fromFile.bundle, isLegacy: false };
+    return fromFile.kind === "list" ? fromFile : { kind: "bundle", bundle: fromFile.bundle, isLegacy: false };
   }
   checkTimestampFlags(flags);
   checkAuthorityFlags(flags);
@@ -74,7 +80,7 @@ export async function readSignedMaterial(
     context,
     `signature: in a format that cosign wrote before bundles, ${parts.tlogEntries?.length ?? 0} log entries`,
   );
-  return { bundle: await naming("signature", () => assembleBundle(parts)), isLegacy: true };
+  return { kind: "bundle", bundle: await naming("signature", () => assembleBundle(parts)), isLegacy: true };
 }
 
 async function complete(

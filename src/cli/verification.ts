@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Bundle } from "../bundle/bundle.ts";
 import { PolicyError, SigstoreError } from "../errors.ts";
 import { readInputFile } from "../files/read-file.ts";
 import { MAX_TRUST_FILE_BYTES } from "../limits.ts";
@@ -45,18 +46,33 @@ export async function runVerification(request: VerificationRequest, flags: Flags
   const options = await readVerifierOptions(flags, context, what);
   const sct = flags.string("sct");
   const detachedScts = sct === undefined ? undefined : [await readDetachedSct(sct)];
-  const { bundle, isLegacy } = await readSignedMaterial(operand, flags, signer, context);
-  if (predicateType !== undefined && bundle.content.kind === "messageSignature") throw noAttestation(predicateType);
+  const material = await readSignedMaterial(operand, flags, signer, predicateType !== undefined, context);
+  if (predicateType !== undefined && material.kind === "bundle" && material.bundle.content.kind === "messageSignature")
+    throw noAttestation(predicateType);
   const { trustedRoot, source } = await loadChosenTrust(flags, context);
-  const time = options.time ?? timePolicyFor(bundle, flags, context);
-  const verifier = await Verifier.create(trustedRoot, {
-    ...options,
-    time,
-    trustSource: source,
-    // Intermediates that the caller gave are no part of what was signed.
-    allowCertificateChain: options.allowCertificateChain === true || flags.has("ca-intermediates"),
-  });
-  const { artifact, end } = await (request.open ?? (() => openArtifact(operand ?? "", context)))();
+  const verifierFor = async (bundle: Bundle): Promise<Verifier> =>
+    await Verifier.create(trustedRoot, {
+      ...options,
+      time: options.time ?? timePolicyFor(bundle, flags, context),
+      trustSource: source,
+      // Intermediates that the caller gave are no part of what was signed.
+      allowCertificateChain: options.allowCertificateChain === true || flags.has("ca-intermediates"),
+    });
+  const open = request.open ?? (() => openArtifact(operand ?? "", context));
+  if (material.kind === "list") {
+    const { verifyListed } = await import("./listed-attestations.ts");
+    return await verifyListed(
+      material.candidates,
+      open,
+      { ...signer, detachedScts, predicateType: predicateType ?? "" },
+      verifierFor,
+      flags,
+      context,
+    );
+  }
+  const { bundle, isLegacy } = material;
+  const verifier = await verifierFor(bundle);
+  const { artifact, end } = await open();
   try {
     const evidence = await verifier.verify(bundle, artifact, { ...signer, detachedScts, predicateType });
     end();

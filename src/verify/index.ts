@@ -27,7 +27,15 @@ export {
   type VerifierOptions,
   type VerifyPolicy,
 } from "./options.ts";
+export {
+  AttestationsNotVerifiedError,
+  verifyAttestations,
+  type RefusedAttestation,
+  type VerifiedAttestation,
+  type VerifiedAttestations,
+} from "./verify-attestations.ts";
 export { Verifier, verify, type BundleInput, type VerifyOptions } from "./verifier.ts";
+export { parseBundleCandidates, type BundleCandidate } from "../bundle/bundle-candidates.ts";
 export { parseBundle, parseBundles, type Bundle } from "../bundle/bundle.ts";
 export { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
 export type { TrustSource } from "../trust/trust-source.ts";
