@@ -1,12 +1,13 @@
 /**
  * Prints every figure of `docs/benchmarks.md` as Markdown. Needs `npm run build` first.
  *
- * usage: npm run bench [verify] [sign] [grow]      without a word: all of it
+ * usage: npm run bench [verify] [sign] [grow] [images]      without a word: all of it
  */
 
 import { cpus } from "node:os";
 import process from "node:process";
 
+import { benchImages } from "./images.ts";
 import { benchLargeArtifact, benchProcess } from "./process.ts";
 import { benchGrowth, benchSigning } from "./sign.ts";
 import { benchVerify } from "./verify.ts";
@@ -20,6 +21,7 @@ console.log(
 if (asked("verify")) await printVerification();
 if (asked("sign")) await printSigning();
 if (asked("grow")) await printGrowth();
+if (asked("images")) await printImages();
 
 async function printVerification(): Promise<void> {
   console.log(
@@ -71,6 +73,15 @@ async function printGrowth(): Promise<void> {
   for await (const { log, stretches } of benchGrowth())
     for (const { upTo, perSecond, residentMiB } of stretches)
       console.log(`| ${log} | ${upTo} | ${perSecond.toFixed(0)} | ${residentMiB.toFixed(0)} MiB |`);
+}
+
+async function printImages(): Promise<void> {
+  console.log("\n| images | program | best | median | requests | bytes fetched | fetched twice |");
+  console.log("| --- | --- | --- | --- | --- | --- | --- |");
+  for (const { label, program, bestMs, medianMs, requests, bytes, repeated } of await benchImages())
+    console.log(
+      `| ${label} | ${program} | ${bestMs.toFixed(0)} ms | ${medianMs.toFixed(0)} ms | ${requests} | ${bytes} | ${repeated} |`,
+    );
 }
 
 function us(microseconds: number): string {
