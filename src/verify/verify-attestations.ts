@@ -8,7 +8,7 @@ import type { BundleCandidate } from "../bundle/bundle-candidates.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { DIGEST_LENGTH, type HashAlgorithm } from "../crypto/digest.ts";
 import { defaultCryptoProvider, type CryptoProvider } from "../crypto/provider.ts";
-import { InputError, PolicyError, SigstoreError, VerificationError } from "../errors.ts";
+import { InputError, SigstoreError, VerificationError } from "../errors.ts";
 import { IN_TOTO_PAYLOAD_TYPE, parseStatement } from "../intoto/statement.ts";
 import { readArtifact, type Artifact } from "./artifact.ts";
 import type { VerifiedBundle } from "./evidence.ts";
@@ -81,7 +81,6 @@ export async function verifyAttestations(
     try {
       if (candidate.kind === "unreadable") throw candidate.error;
       const { bundle } = candidate;
-      if (bundle.content.kind === "messageSignature") throw noStatement(policy.predicateType);
       const chosen = typeof verifier === "function" ? await verifier(bundle) : verifier;
       verified.push({ position, bundle, evidence: await chosen.verify(bundle, digests, policy) });
     } catch (error) {
@@ -147,10 +146,4 @@ function describeRefusal({ position, error }: RefusedAttestation): string {
     ...(found === undefined ? [] : [`found ${found}`]),
   ];
   return `${position}: ${message}${compared.length === 0 ? "" : ` (${compared.join(", ")})`}`;
-}
-
-function noStatement(predicateType: string): PolicyError {
-  return new PolicyError("PREDICATE_TYPE_MISMATCH", "bundle holds a signature over a file, not an attestation", {
-    expected: predicateType,
-  });
 }

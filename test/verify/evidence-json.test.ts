@@ -2,8 +2,11 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { FormatError, VerificationError, type SigstoreError } from "../../src/errors.ts";
+import { parseBundleCandidates } from "../../src/bundle/bundle-candidates.ts";
+import { attestationsRefusalToJson, attestationsToJson } from "../../src/report/attestations-json.ts";
 import { evidenceToJson, refusalToJson } from "../../src/report/json.ts";
 import type { VerifiedBundle } from "../../src/verify/evidence.ts";
+import { verifyAttestations } from "../../src/verify/verify-attestations.ts";
 import { Verifier } from "../../src/verify/verifier.ts";
 import { pick, type Json } from "../support/json-edits.ts";
 import { makeAuthority, name } from "../support/certificates.ts";
@@ -22,9 +25,12 @@ import {
 import { makeTimestampAuthority, NOW } from "../support/sandbox/authorities.ts";
 import { makeWitness } from "../support/sandbox/rekor.ts";
 import {
+  ALICE_SIGNED,
   ARTIFACT,
   bundleFrom,
   makeSandbox,
+  PREDICATE_TYPE,
+  rootOf,
   statementAbout,
   verifyIn,
   type BundleOptions,
@@ -201,6 +207,26 @@ describe("refusalToJson (schema/result.schema.json)", () => {
       error: { kind: error.name, code: error.code, message: error.message },
     });
     expect(json["checks"]).toHaveLength(error.report?.length ?? 0);
+  });
+
+  test("of several attestations, and their evidence where one is good", async () => {
+    const good = bundleFrom(sandbox, { statement: statementAbout(ARTIFACT) }).text;
+    const verifier = await Verifier.create(rootOf(sandbox));
+    const ask = (lines: readonly string[]): Promise<unknown> =>
+      verifyAttestations(
+        parseBundleCandidates(new TextEncoder().encode(lines.join("\n"))),
+        ARTIFACT,
+        { ...ALICE_SIGNED, predicateType: PREDICATE_TYPE },
+        verifier,
+      ).then(attestationsToJson, attestationsRefusalToJson);
+    for (const lines of [
+      ["{}", good],
+      ["{}", bundleFrom(sandbox).text],
+    ]) {
+      const json = await ask(lines);
+      expectValid(json);
+      expect(pick(json as Json, "attestations")).toHaveLength(2);
+    }
   });
 
   test("of every class of error", () => {

@@ -37,7 +37,7 @@ const ask = async (
   const statement = { ...(statementAbout(ARTIFACT) as object), predicateType: PROVENANCE };
   const { text, artifact } = bundleFrom(sandbox, {
     statement: JSON.stringify(statement),
-    signer: { request: { names: [uri(workflow)], issuer, fulcio: fulcio as Record<number, string> } },
+    signer: { request: { names: [uri(workflow)], issuer, fulcio } },
   });
   const policy: VerifyPolicy = { identity: githubIdentity(expected), predicateType: PROVENANCE };
   const outcomes = await askEverywhere({
@@ -160,6 +160,7 @@ describe("githubIdentity, through the library and the program", () => {
     ["a file name that goes on behind an @", "release.yml@evil.yml@refs/tags/v1"],
     ["a dot that is another letter", "releasexyml@refs/tags/v1"],
     ["another case", "Release.yml@refs/tags/v1"],
+    ["another sign before the ref", "release.yml/refs/tags/v1"],
     ["no ref", "release.yml"],
   ] as const)("refuses %s where a workflow is asked for at any ref", async ([, file]) => {
     const name = "acme/app/.github/workflows/release.yml";
