@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+
 /** A clock that runs only when everybody waits: whatever is at work at the same time takes no time of the test's. */
 export class VirtualTime {
   #now = 0;
@@ -7,7 +9,9 @@ export class VirtualTime {
   readonly now = (): number => this.#now;
 
   readonly sleep = (ms: number): Promise<void> =>
-    new Promise((wake) => void this.#waiting.push({ at: this.#now + ms, order: this.#count++, wake }));
+    new Promise((wake) => {
+      this.#waiting.push({ at: this.#now + ms, order: this.#count++, wake });
+    });
 
   /** Lets the time run until the work is done. */
   async run<T>(work: Promise<T>): Promise<T> {
@@ -15,7 +19,7 @@ export class VirtualTime {
     const settled = work.finally(() => (done = true));
     settled.catch(() => undefined);
     for (;;) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await setImmediate();
       if (done) return await settled;
       this.#waiting.sort((a, b) => a.at - b.at || a.order - b.order);
       const next = this.#waiting.shift();
