@@ -37,7 +37,7 @@ export interface ImageTask {
 }
 
 /**
- * Verifies images one after the other. One that is refused does not hide what is proven of the others, and is not hidden by it.
+ * Verifies images, some at a time. One that is refused does not hide what is proven of the others, and is not hidden by it.
  *
  * @returns the exit status: 0 only where every image was proven, otherwise that of the first that was not.
  * @throws SigstoreError where there is one image.
@@ -69,10 +69,12 @@ export async function verifyImages(task: ImageTask, flags: Flags, context: Conte
       fetchLogEntriesFrom: { rekorUrl: flags.string("rekor-url") ?? PUBLIC_GOOD.rekor, fetch: context.fetch },
     }),
   });
+  const verifying = startAll(inputs, (input) => task.verify(verifier, input, { ...signer, ...policy, detachedScts }));
   let firstFailure: number | undefined;
-  for (const input of inputs) {
+  // What is said of each stands in the order of the images, whichever is ready first.
+  for (const [index, input] of inputs.entries()) {
     try {
-      const verified = await task.verify(verifier, input, { ...signer, ...policy, detachedScts });
+      const verified = await verifying(index);
       await task.print(verified);
       tracePlaces(verified, context);
       for (const text of verified.unproven) trace(context, `not proven: ${text}`);
@@ -85,6 +87,30 @@ export async function verifyImages(task: ImageTask, flags: Flags, context: Conte
     }
   }
   return firstFailure ?? 0;
+}
+
+/** Images that are verified at a time. */
+const CONCURRENCY = 8;
+
+/** Works on some at a time. @returns what waits for the outcome of one. */
+function startAll<T, R>(items: readonly T[], work: (item: T) => Promise<R>): (index: number) => Promise<R> {
+  const outcomes: PromiseWithResolvers<R>[] = items.map(() => Promise.withResolvers<R>());
+  for (const { promise } of outcomes) promise.catch(() => undefined); // whoever waits for it is told
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let index = next++; index < items.length; index = next++) {
+      const item = items[index];
+      const outcome = outcomes[index];
+      if (item === undefined || outcome === undefined) return;
+      await work(item).then(outcome.resolve, outcome.reject);
+    }
+  };
+  for (let count = 0; count < CONCURRENCY; count += 1) void worker();
+  return async (index) => {
+    const outcome = outcomes[index];
+    if (outcome === undefined) throw new RangeError("there is no such item");
+    return await outcome.promise;
+  };
 }
 
 /** Writes a refusal where `--output` asks for JSON. */

@@ -9,6 +9,7 @@
  */
 
 import { fetchFor } from "../http/fetch.ts";
+import { createNodeFetch } from "../http/node-fetch.ts";
 import { writeFailed, type Context, type Sink, type Terminal } from "./context.ts";
 import { Interruption } from "./interruption.ts";
 import { runProgram } from "./program.ts";
@@ -35,7 +36,7 @@ export async function runProcess(): Promise<never> {
     },
     environment: process.env,
     now: () => new Date(),
-    fetch: fetchFor(process.env),
+    fetch: fetchFor(process.env, {}, createNodeFetch()),
     signal: interruption.signal,
   };
   // What is still being waited for when the program ends, an endless input for instance, does not keep the process.

@@ -6,6 +6,7 @@
 
 import { InputError, ServiceError, SigstoreError, type ServiceErrorCode } from "../errors.ts";
 import { MAX_ERROR_BODY_BYTES, MAX_REDIRECTS } from "../limits.ts";
+import { HeaderMap } from "./header-map.ts";
 import { abortableSleep } from "./pause.ts";
 import { redactSecrets, redactUrl, secretsSentBy } from "./redact.ts";
 import { followRedirect, harmlessHeaders, parseHttpUrl, REDIRECTS } from "./redirect.ts";
@@ -56,7 +57,7 @@ class AttemptFailure extends Error {
 export class HttpExchange {
   readonly #url: URL;
   readonly #request: HttpRequest;
-  readonly #headers: Headers;
+  readonly #headers: HeaderMap;
   readonly #options: RequestOptions;
   readonly #endsAt: number;
   readonly #deadline: AbortSignal;
@@ -254,8 +255,8 @@ export class HttpExchange {
   }
 }
 
-function makeHeaders(headers: Readonly<Record<string, string>>, userAgent: string | undefined): Headers {
-  const made = new Headers(userAgent === undefined ? {} : { "user-agent": userAgent });
+function makeHeaders(headers: Readonly<Record<string, string>>, userAgent: string | undefined): HeaderMap {
+  const made = new HeaderMap(userAgent === undefined ? [] : [["user-agent", userAgent]]);
   for (const [name, value] of Object.entries(headers)) {
     try {
       made.set(name, value);

@@ -25,9 +25,10 @@ interface Proxies {
  *
  * @param environment - Variables, for instance `process.env`.
  * @param tls - For the services, not for a proxy before them. A `fetch` with TLS options refuses URLs that are not HTTPS.
+ * @param plain - What is used where there is neither a proxy nor a TLS option. Default: the runtime's own.
  * @throws {@link InputError} `USAGE_INVALID` for TLS options that cannot be used.
  */
-export function fetchFor(environment: Environment, tls: TlsOptions = {}): Fetch {
+export function fetchFor(environment: Environment, tls: TlsOptions = {}, plain?: Fetch): Fetch {
   const proxies: Proxies = {
     httpProxy: readVariable(environment, "http_proxy"),
     httpsProxy: readVariable(environment, "https_proxy"),
@@ -35,7 +36,7 @@ export function fetchFor(environment: Environment, tls: TlsOptions = {}): Fetch 
   };
   const isProxied = proxies.httpProxy !== "" || proxies.httpsProxy !== "";
   const isSecured = Object.values(tls).some((value) => value !== undefined && value !== false);
-  if (!isProxied && !isSecured) return (url, init) => fetch(url, init);
+  if (!isProxied && !isSecured) return plain ?? ((url, init) => fetch(url, init));
   const secure = isSecured ? secureOptions(tls) : undefined;
   let special: Promise<Fetch> | undefined;
   return async (url, init) => {

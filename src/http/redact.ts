@@ -6,6 +6,7 @@
 
 import { tryDecodeBase64 } from "../encoding/base64.ts";
 import { tryDecodeUtf8 } from "../encoding/utf8.ts";
+import type { HeaderMap } from "./header-map.ts";
 
 /** Removes user name, password, query and fragment from a URL, for messages. */
 export function redactUrl(url: string): string {
@@ -73,7 +74,7 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
 const MIN_SECRET_LENGTH = 6;
 
 /** Lists the secrets that a request sends: the credentials in its headers, and the fields of a form that hold such. */
-export function secretsSentBy(headers: Headers, body: string | Uint8Array | undefined): readonly string[] {
+export function secretsSentBy(headers: HeaderMap, body: string | Uint8Array | undefined): readonly string[] {
   const found: string[] = [];
   for (const [name, value] of headers) {
     if (!/authorization|token|secret|api-?key/.test(name)) continue;

@@ -5,6 +5,7 @@
  */
 
 import { InputError } from "../errors.ts";
+import { HeaderMap } from "./header-map.ts";
 import { redactUrl } from "./redact.ts";
 
 /**
@@ -80,6 +81,6 @@ export function followRedirect({ status, location, method, from }: Redirect): UR
 }
 
 /** Leaves only headers that any server may get: what a request that was redirected to another origin may carry. */
-export function harmlessHeaders(headers: Headers): Headers {
-  return new Headers([...headers].filter(([name]) => HARMLESS.has(name)));
+export function harmlessHeaders(headers: HeaderMap): HeaderMap {
+  return new HeaderMap([...headers].filter(([name]) => HARMLESS.has(name)));
 }

@@ -8,6 +8,7 @@
 import { concatBytes } from "../encoding/bytes.ts";
 import type { ServiceErrorCode } from "../errors.ts";
 import { announcedLength, HttpExchange } from "./exchange.ts";
+import type { ReadableHeaders } from "./header-map.ts";
 
 /** Is the part of the standard `fetch` that is used here; injectable. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -45,7 +46,8 @@ export interface HttpRequest {
   readonly maxBytes: number;
   /** Is told of each status that is not accepted, before it is thrown or tried again, and from where it came. */
   readonly onRefusal?:
-    ((answer: { readonly status: number; readonly headers: Headers; readonly url: string }) => void) | undefined;
+    | ((answer: { readonly status: number; readonly headers: ReadableHeaders; readonly url: string }) => void)
+    | undefined;
   /** Code of the error for a status from 400 on that no other attempt would change. Default `HTTP_STATUS_UNEXPECTED`. */
   readonly refusal?: ServiceErrorCode | undefined;
 }
@@ -53,7 +55,7 @@ export interface HttpRequest {
 /** Is an answer with a status that was accepted. */
 export interface HttpAnswer {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: ReadableHeaders;
   readonly body: Uint8Array;
   /** From where it came, after redirects. */
   readonly url: string;

@@ -6,6 +6,7 @@
 
 import { parseJson, type JsonObject, type JsonValue } from "../encoding/json.ts";
 import { FormatError, ServiceError } from "../errors.ts";
+import type { ReadableHeaders } from "../http/header-map.ts";
 import { redactUrl } from "../http/redact.ts";
 import { sendRequest, type Fetch, type HttpAnswer, type HttpRequest, type RequestOptions } from "../http/request.ts";
 import { MAX_OIDC_RESPONSE_BYTES } from "../limits.ts";
@@ -13,7 +14,7 @@ import { MAX_OIDC_RESPONSE_BYTES } from "../limits.ts";
 /** Is a JSON object from a provider, with the status it came with. */
 export interface OidcAnswer {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: ReadableHeaders;
   readonly body: OidcObject;
 }
 

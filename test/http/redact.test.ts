@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { HeaderMap } from "../../src/http/header-map.ts";
 import { redactSecrets, secretsSentBy } from "../../src/http/redact.ts";
 
 const JWT =
@@ -78,6 +79,6 @@ describe("secretsSentBy", () => {
     ["nothing too short to be one", { authorization: "bearer abc" }, undefined, []],
     ["what is no base64 as it is", { authorization: "Basic !not-base64!" }, undefined, ["!not-base64!"]],
   ])("lists %s", ([, headers, body, expected]) => {
-    expect(secretsSentBy(new Headers(headers), body)).toEqual(expected);
+    expect(secretsSentBy(new HeaderMap(Object.entries(headers)), body)).toEqual(expected);
   });
 });
