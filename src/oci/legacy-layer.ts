@@ -124,7 +124,8 @@ export function toLegacyLayer(parts: LegacyLayerParts): LegacyLayer {
   const { bundle, payload, chain = [], predicateType } = parts;
   const { content, tlogEntries, rfc3161Timestamps } = bundle.verificationMaterial;
   const isEnvelope = bundle.content.kind === "dsseEnvelope";
-  const bytes = isEnvelope ? legacySignature(bundle) : payload;
+  // A timestamp may be over the envelope as it was written, which another spelling of it would lose.
+  const bytes = isEnvelope ? (bundle.verificationMaterial.envelopeJson ?? legacySignature(bundle)) : payload;
   if (bytes === undefined) throw new TypeError("a signature without what was signed cannot be kept in a layer");
   const leaf =
     content.kind === "certificate"

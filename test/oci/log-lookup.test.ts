@@ -5,7 +5,6 @@ import type {
   ImageNotVerifiedError,
   ImageVerifierOptions,
   VerifiedImage,
-  VerifyImageAttestationPolicy,
   VerifyImagePolicy,
 } from "../../src/oci/verified-image.ts";
 import type { TransparencyLogEntry } from "../../src/tlog/transparency-log-entry.ts";
@@ -167,12 +166,10 @@ describe("verifyImage, a legacy signature without its log entry", () => {
   test("may be a statement, too", async () => {
     const statement = statementFor(image.digest, { predicateType: PREDICATE_TYPE });
     await world.putLayers(image, "att", [await world.legacyAttestation(statement, { entries }, WITHOUT_ENTRY)]);
-    const attested = (changes: Partial<ImageVerifierOptions>): Promise<VerifiedImage> =>
-      verifyImageAttestation(NAME, {
-        ...world.options(changes),
-        ...ALICE_SIGNED,
-        predicateType: PREDICATE_TYPE,
-      } as ImageVerifierOptions & VerifyImageAttestationPolicy);
+    const attested = async (changes: Partial<ImageVerifierOptions>): Promise<VerifiedImage> => {
+      const options = { ...world.options(changes), ...ALICE_SIGNED, predicateType: PREDICATE_TYPE };
+      return await verifyImageAttestation(NAME, options);
+    };
     expect(await reasonsOf(attested({}))).toEqual(["TLOG_THRESHOLD_NOT_MET"]);
     const found = await attested({ fetchLogEntriesFrom: from });
     expect(found.signatures[0].evidence.logEntries).toHaveLength(1);
