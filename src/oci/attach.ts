@@ -170,25 +170,21 @@ async function appendLayer(
 }
 
 function requireAbout(opened: OpenedImage, digest: ContentDigest, attestation: Attestation): void {
-  if (attestation.kind === "bundle" && attestation.bundle.content.kind === "messageSignature") {
-    const { messageDigest } = attestation.bundle.content;
-    const found =
-      messageDigest === undefined
-        ? "no digest of what was signed"
-        : fromDigest({ algorithm: messageDigest.algorithm, value: messageDigest.digest });
-    if (found !== digest) throw aboutAnother(opened, digest, found);
+  const content =
+    attestation.kind === "bundle"
+      ? attestation.bundle.content
+      : ({ kind: "dsseEnvelope", envelope: attestation } as const);
+  if (content.kind === "messageSignature") {
+    const { messageDigest: named } = content;
+    const found = named && fromDigest({ algorithm: named.algorithm, value: named.digest });
+    if (found !== digest) throw aboutAnother(opened, digest, found ?? "no digest of what was signed");
     return;
   }
-  const { payloadType, payload } =
-    attestation.kind === "bundle" && attestation.bundle.content.kind === "dsseEnvelope"
-      ? attestation.bundle.content.envelope
-      : (attestation as Extract<Attestation, { kind: "envelope" }>);
-  if (payloadType !== IN_TOTO_PAYLOAD_TYPE)
-    throw aboutAnother(
-      opened,
-      digest,
-      `a payload of type ${JSON.stringify(payloadType.slice(0, 160))}, which names no subject`,
-    );
+  const { payloadType, payload } = content.envelope;
+  if (payloadType !== IN_TOTO_PAYLOAD_TYPE) {
+    const type = JSON.stringify(payloadType.slice(0, 160));
+    throw aboutAnother(opened, digest, `a payload of type ${type}, which names no subject`);
+  }
   const statement = parseStatement(payload);
   if (findSubject(statement, [toDigest(digest)]) !== undefined) return;
   const names = statement.subject.map((subject) => JSON.stringify(subject.digest)).join(", ");
