@@ -60,7 +60,8 @@ export class HttpExchange {
   readonly #headers: HeaderMap;
   readonly #options: RequestOptions;
   readonly #endsAt: number;
-  readonly #deadline: AbortSignal;
+  readonly #deadline = new AbortController();
+  readonly #timer: NodeJS.Timeout;
   #attempts = 0;
 
   constructor(url: string, request: HttpRequest, options: RequestOptions) {
@@ -71,7 +72,15 @@ export class HttpExchange {
     const now = performance.now();
     this.#endsAt = Math.min(options.endsAt ?? Infinity, now + options.timeoutMs);
     // What is longer would be no time at all; the difference may be a little longer than what it was made of.
-    this.#deadline = AbortSignal.timeout(Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(this.#endsAt - now))));
+    const left = Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(this.#endsAt - now)));
+    this.#timer = setTimeout(() => this.#deadline.abort(new Error("deadline has passed")), left);
+    // What nobody waits for any more keeps no process alive.
+    this.#timer.unref();
+  }
+
+  /** Ends the deadline, for instance because everything is there. */
+  end(): void {
+    clearTimeout(this.#timer);
   }
 
   /** How often the request was made so far. */
@@ -82,7 +91,7 @@ export class HttpExchange {
   /** Does a piece of work until it succeeds, fails for good, or nothing is left of time or attempts. */
   async withRetries<T>(work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const { retries = 2, signal } = this.#options;
-    const waiting = signal === undefined ? this.#deadline : AbortSignal.any([this.#deadline, signal]);
+    const waiting = signal === undefined ? this.#deadline.signal : AbortSignal.any([this.#deadline.signal, signal]);
     const { sleep = (ms: number) => abortableSleep(ms, waiting) } = this.#options;
     for (;;) {
       const attempt = this.#startAttempt();
@@ -98,7 +107,7 @@ export class HttpExchange {
         }
         await sleep(wait).catch(() => undefined);
         signal?.throwIfAborted();
-        if (this.#deadline.aborted) throw this.#errorOf(details);
+        if (this.#deadline.signal.aborted) throw this.#errorOf(details);
       } finally {
         attempt.end();
       }
@@ -115,7 +124,7 @@ export class HttpExchange {
         : setTimeout(() => timeout.abort(new Error("attempt timed out")), attemptTimeoutMs);
     return {
       signal: AbortSignal.any([
-        this.#deadline,
+        this.#deadline.signal,
         ...(signal === undefined ? [] : [signal]),
         ...(timer === undefined ? [] : [timeout.signal]),
       ]),
@@ -173,7 +182,7 @@ export class HttpExchange {
         throw tooLarge(announced);
       }
       let length = 0;
-      for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      for await (const chunk of this.#chunks(response)) {
         length += chunk.length;
         if (length > maxBytes) throw tooLarge(length);
         yield chunk;
@@ -183,6 +192,50 @@ export class HttpExchange {
       if (attempt !== undefined) throw cause;
       throw this.#errorOf(this.#failureOf(cause).details);
     }
+  }
+
+  #chunks({ body }: Response): AsyncIterable<Uint8Array> | readonly Uint8Array[] {
+    if (body === null) return [];
+    const { slowestBytesPerSecond } = this.#options;
+    const stream = body as ReadableStream<Uint8Array>;
+    return slowestBytesPerSecond === undefined ? stream : this.#paced(stream, slowestBytesPerSecond);
+  }
+
+  /** Reads what may take as long as it is large: only the waits for it count, not what is done with it between them. */
+  async *#paced(body: ReadableStream<Uint8Array>, slowest: number): AsyncGenerator<Uint8Array> {
+    const reader = body.getReader();
+    const { timeoutMs } = this.#options;
+    let waited = 0;
+    let length = 0;
+    let isTooSlow = false;
+    try {
+      for (;;) {
+        const began = performance.now();
+        const left = timeoutMs + (length / slowest) * 1000 - waited;
+        const timer = setTimeout(
+          () => {
+            isTooSlow = true;
+            void reader.cancel().catch(() => undefined);
+          },
+          Math.min(MAX_TIMER_MS, Math.max(0, left)),
+        );
+        const { done, value } = await reader.read().finally(() => clearTimeout(timer));
+        if (isTooSlow) break;
+        if (done) return;
+        waited += performance.now() - began;
+        length += value.length;
+        yield value;
+      }
+    } finally {
+      await reader.cancel().catch(() => undefined);
+    }
+    throw this.#failure(this.#url, {
+      code: "HTTP_TIMEOUT",
+      problem: (who) => `${who} sends too slowly`,
+      retryable: true,
+      expected: `${slowest} bytes a second, and no more than ${timeoutMs} ms behind that`,
+      found: `${length} bytes`,
+    });
   }
 
   async #statusFailure(url: URL, response: Response): Promise<AttemptFailure> {
@@ -213,7 +266,7 @@ export class HttpExchange {
   #failureOf(cause: unknown, attempt?: Attempt): AttemptFailure {
     this.#options.signal?.throwIfAborted();
     if (cause instanceof AttemptFailure) return cause;
-    const timeoutMs = this.#deadline.aborted
+    const timeoutMs = this.#deadline.signal.aborted
       ? this.#options.timeoutMs
       : attempt?.timeout.aborted === true
         ? this.#options.attemptTimeoutMs

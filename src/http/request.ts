@@ -24,6 +24,11 @@ export interface RequestOptions {
   readonly endsAt?: number | undefined;
   /** Attempts after the first one, for 429, 5xx and broken connections. Default 2. */
   readonly retries?: number | undefined;
+  /**
+   * For a stream: how fast it has to come. The deadline then is for opening it alone, and afterwards it may fall behind this speed by
+   * `timeoutMs`, be it by a stop or by dripping; time in which nobody reads does not count. Default: all within the deadline.
+   */
+  readonly slowestBytesPerSecond?: number | undefined;
   /** Names the service in errors, for instance `Fulcio`. */
   readonly service?: string | undefined;
   /** Ends the request; the caller then gets the signal's reason. */
@@ -74,14 +79,18 @@ export interface HttpAnswer {
  */
 export async function sendRequest(url: string, request: HttpRequest, options: RequestOptions): Promise<HttpAnswer> {
   const exchange = new HttpExchange(url, request, options);
-  return await exchange.withRetries(async (attempt) => {
-    const { response, url: from } = await exchange.open(attempt);
-    const { status, headers } = response;
-    const chunks: Uint8Array[] = [];
-    // The answer to HEAD announces the length of what it does not have.
-    if (request.method !== "HEAD") for await (const chunk of exchange.body(response, attempt)) chunks.push(chunk);
-    return { status, headers, body: concatBytes(...chunks), url: from, attempts: exchange.attempts };
-  });
+  try {
+    return await exchange.withRetries(async (attempt) => {
+      const { response, url: from } = await exchange.open(attempt);
+      const { status, headers } = response;
+      const chunks: Uint8Array[] = [];
+      // The answer to HEAD announces the length of what it does not have.
+      if (request.method !== "HEAD") for await (const chunk of exchange.body(response, attempt)) chunks.push(chunk);
+      return { status, headers, body: concatBytes(...chunks), url: from, attempts: exchange.attempts };
+    });
+  } finally {
+    exchange.end();
+  }
 }
 
 /**
@@ -98,7 +107,7 @@ export async function fetchBytes(url: string, maxBytes: number, options: Request
 /**
  * Opens a resource as a stream. Only opening it is retried; a connection that breaks later is an error of the stream.
  *
- * @returns the stream, and how many bytes the server announced.
+ * @returns the stream, the headers of the answer, and how many bytes the server announced.
  * @throws as {@link fetchBytes}, the stream too.
  */
 export async function fetchStream(
@@ -106,10 +115,19 @@ export async function fetchStream(
   maxBytes: number,
   options: RequestOptions,
   request: Pick<HttpRequest, "headers" | "refusal" | "onRefusal"> = {},
-): Promise<{ readonly length: number | undefined; readonly stream: AsyncIterable<Uint8Array> }> {
+): Promise<OpenedStream> {
   const exchange = new HttpExchange(url, { ...request, method: "GET", accept: [200], maxBytes }, options);
   const { response } = await exchange.withRetries((attempt) => exchange.open(attempt));
-  return { length: announcedLength(response), stream: exchange.body(response) };
+  if (options.slowestBytesPerSecond !== undefined) exchange.end();
+  return { length: announcedLength(response), headers: response.headers, stream: exchange.body(response) };
+}
+
+/** Is a resource that is being read. */
+export interface OpenedStream {
+  /** As announced; absent where that is the length of something compressed, too. */
+  readonly length: number | undefined;
+  readonly headers: Headers;
+  readonly stream: AsyncIterable<Uint8Array>;
 }
 
 /** Starts one deadline for work that takes several requests: `timeoutMs` from now on, unless one runs already. */
