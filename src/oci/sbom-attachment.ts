@@ -12,6 +12,7 @@ import { attachmentTag } from "./attachment-tags.ts";
 import { contentDigestOf, type ContentDigest } from "./content-digest.ts";
 import type { ContentStore, FetchedManifest } from "./content-store.ts";
 import type { WriterOptions } from "./contended-tag.ts";
+import type { DownloadOptions } from "./download.ts";
 import type { AttachmentOptions, ImageInput } from "./image-source.ts";
 import { layersConfig } from "./legacy-manifest.ts";
 import { serializeDescriptor, type Descriptor, type ImageManifest, type Platform } from "./manifest.ts";
@@ -150,7 +151,7 @@ function formatOf(sbom: Uint8Array): SbomFormat {
  */
 export async function downloadSbom(
   image: ImageInput,
-  options: AttachmentOptions & { readonly platform?: string | Platform | undefined; readonly maxBytes?: number } = {},
+  options: Omit<DownloadOptions, "predicateType"> = {},
 ): Promise<FoundSbom> {
   const { maxBytes = MAX_ATTACHMENT_BYTES } = options;
   const { opened, fetched } = await openSubject(image, options);
