@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FormatError } from "../errors.ts";
+import { FormatError, VerificationError } from "../errors.ts";
 import { MAX_IMAGE_SIGNATURES, MAX_INDEX_DEPTH } from "../limits.ts";
 import { attachmentTag } from "./attachment-tags.ts";
 import type { ContentDigest } from "./content-digest.ts";
@@ -32,6 +32,7 @@ export interface AttachedManifest {
  * A manifest that a list names and that refers to something else is left out; so is one that is not there.
  *
  * @param kinds - What to look for.
+ * @param passOver - Is told of a manifest that cannot be read, by its tag or digest, which then hides no other. Default: it is thrown.
  * @throws FormatError `LIMIT_EXCEEDED`; and what the store says.
  */
 export async function readAttached(
@@ -39,6 +40,7 @@ export async function readAttached(
   digest: ContentDigest,
   kinds: ReadonlySet<AttachmentKind>,
   tagPrefix?: string,
+  passOver?: (tagOrDigest: string, error: FormatError | VerificationError) => void,
 ): Promise<readonly AttachedManifest[]> {
   const found: AttachedManifest[] = [];
   const seen = new Set<ContentDigest>();
@@ -49,11 +51,21 @@ export async function readAttached(
         expected: `at most ${MAX_IMAGE_SIGNATURES}`,
       });
   };
+  const fetch = async (tagOrDigest: string): Promise<FetchedManifest | undefined> => {
+    try {
+      return await store.fetchManifest(tagOrDigest);
+    } catch (error) {
+      const isAboutContent = error instanceof FormatError || error instanceof VerificationError;
+      if (passOver === undefined || !isAboutContent) throw error;
+      passOver(tagOrDigest, error);
+      return undefined;
+    }
+  };
   const tags = ATTACHMENT_KINDS.filter((kind) => kinds.has(kind));
   const tagged = await Promise.all(
     tags.map(async (kind) => {
       const tag = attachmentTag(digest, kind, tagPrefix);
-      return { kind, tag, fetched: await store.fetchManifest(tag) };
+      return { kind, tag, fetched: await fetch(tag) };
     }),
   );
   for (const { kind, tag, fetched } of tagged) if (fetched !== undefined) add({ kind, tag, fetched, subject: digest });
@@ -61,7 +73,7 @@ export async function readAttached(
     if (depth > MAX_INDEX_DEPTH || seen.has(subject)) return;
     seen.add(subject);
     const { descriptors } = await store.listReferrers(subject);
-    const fetched = await Promise.all(descriptors.map((one) => store.fetchManifest(one.digest)));
+    const fetched = await Promise.all(descriptors.map((one) => fetch(one.digest)));
     for (const one of fetched) {
       if (one === undefined || one.manifest.subject?.digest !== subject) continue;
       add({ kind: "referrers", subject, fetched: one });

@@ -40,7 +40,7 @@ export type {
 export { copyImage, type CopiedItem, type CopyOptions, type CopyReport } from "./copy.ts";
 export { loadImage, saveImage, type SaveOptions, type SaveReport } from "./save.ts";
 export { createLayout, ImageLayout, openLayout } from "./layout.ts";
-export { readTree, type AttachedArtifact, type ImageTree } from "./tree.ts";
+export { readTree, type AttachedArtifact, type ImageTree, type UnreadableArtifact } from "./tree.ts";
 export { cleanImage, type CleanedItem, type CleanOptions, type CleanReport, type CleanType } from "./clean.ts";
 export { readCandidates, type CandidateQuery, type FoundCandidates, type LegacyContent } from "./candidates.ts";
 export { ImageNotVerifiedError } from "./verified-image.ts";

@@ -4,19 +4,21 @@
  * @module
  */
 
-import { ServiceError } from "../errors.ts";
+import { ServiceError, type SigstoreError } from "../errors.ts";
 import { readAttached, type AttachedManifest, type AttachmentKind } from "./attached-content.ts";
-import type { ContentDigest } from "./content-digest.ts";
+import { isContentDigest, type ContentDigest } from "./content-digest.ts";
 import { selectPlatform } from "./image-index.ts";
 import { openImage, type AttachmentOptions, type ImageInput } from "./image-source.ts";
 import type { Descriptor, Platform } from "./manifest.ts";
-import { BUNDLE_PREDICATE_TYPE_ANNOTATION } from "./media-types.ts";
+import { BUNDLE_CONTENT_ANNOTATION, BUNDLE_PREDICATE_TYPE_ANNOTATION } from "./media-types.ts";
 
 /** Is something that is attached to an image. Claimed, all of it. */
 export interface AttachedArtifact {
   readonly kind: AttachmentKind;
   /** `registry/repository:sha256-….sig`, or `registry/repository@sha256:…`. */
   readonly location: string;
+  /** For what is under a tag. */
+  readonly tag?: string | undefined;
   /** Of the manifest. */
   readonly digest: ContentDigest;
   /** What it is attached to: the image, or another thing that is. */
@@ -25,6 +27,8 @@ export interface AttachedArtifact {
   readonly artifactType: string;
   /** For a bundle: what its annotation says of the statement in it. */
   readonly predicateType?: string | undefined;
+  /** For a bundle: what its annotation says of its kind, `dsse-envelope` or `message-signature`. */
+  readonly bundleContent?: string | undefined;
   readonly layers: readonly Descriptor[];
 }
 
@@ -36,6 +40,14 @@ export interface ImageTree {
   readonly pinned: string;
   readonly digest: ContentDigest;
   readonly attached: readonly AttachedArtifact[];
+  /** What is there and cannot be read. */
+  readonly unreadable: readonly UnreadableArtifact[];
+}
+
+/** Is something that is attached to an image, and is not what it should be. */
+export interface UnreadableArtifact {
+  readonly location: string;
+  readonly error: SigstoreError;
 }
 
 /**
@@ -55,26 +67,40 @@ export async function readTree(
     options.platform === undefined ? named : (await selectPlatform(opened.store, named, options.platform)).fetched;
   const { digest } = root.descriptor;
   const kinds = new Set<AttachmentKind>(["sig", "att", "sbom", "referrers"]);
-  const attached = await readAttached(opened.attachments, digest, kinds, options.attachmentTagPrefix);
+  const unreadable: UnreadableArtifact[] = [];
+  const { name } = opened.attachments;
+  const attached = await readAttached(
+    opened.attachments,
+    digest,
+    kinds,
+    options.attachmentTagPrefix,
+    (tagOrDigest, error) => {
+      unreadable.push({ location: `${name}${isContentDigest(tagOrDigest) ? "@" : ":"}${tagOrDigest}`, error });
+    },
+  );
   return {
     name: opened.name,
     pinned: `${opened.repository}@${digest}`,
     digest,
-    attached: attached.map((one) => describe(one, opened.attachments.name)).toSorted(byKindAndDigest),
+    attached: attached.map((one) => describe(one, name)).toSorted(byKindAndDigest),
+    unreadable: unreadable.toSorted((a, b) => a.location.localeCompare(b.location, "en")),
   };
 }
 
 function describe({ kind, subject, fetched, tag }: AttachedManifest, name: string): AttachedArtifact {
   const { descriptor, manifest } = fetched;
   const predicateType = manifest.annotations[BUNDLE_PREDICATE_TYPE_ANNOTATION];
+  const bundleContent = manifest.annotations[BUNDLE_CONTENT_ANNOTATION];
   return {
     kind,
     location: tag === undefined ? `${name}@${descriptor.digest}` : `${name}:${tag}`,
+    ...(tag !== undefined && { tag }),
     digest: descriptor.digest,
     subject,
     artifactType:
       manifest.artifactType ?? (manifest.kind === "image" ? manifest.config.mediaType : descriptor.mediaType),
     ...(predicateType !== undefined && { predicateType }),
+    ...(bundleContent !== undefined && { bundleContent }),
     layers: manifest.kind === "image" ? manifest.layers : manifest.manifests,
   };
 }

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { printableJson } from "../../encoding/printable.ts";
-import { cleanImage } from "../../oci/clean.ts";
-import { RESULT_VERSION } from "../../report/json.ts";
+import type { JsonObject } from "../../encoding/json.ts";
+import { printableJson, sanitize } from "../../encoding/printable.ts";
+import { cleanImage, type CleanReport } from "../../oci/clean.ts";
+import { refusalToJson, RESULT_VERSION } from "../../report/json.ts";
 import { notice, type Command } from "../context.ts";
 import { confirmContinue } from "../prompt.ts";
 import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
@@ -67,23 +68,39 @@ export const clean: Command = {
         return true;
       },
     });
-    const items = report.items.map(({ artifact, outcome }) => ({
-      outcome,
-      kind: artifact.kind,
-      location: artifact.location,
-      digest: artifact.digest,
-      artifactType: artifact.artifactType,
-    }));
+    const failed = report.items.flatMap((item) => (item.outcome === "failed" ? [item] : []));
     if (json) {
-      const result = { version: RESULT_VERSION, image: report.name, digest: report.digest, items };
-      context.stdout.write(`${printableJson(result)}\n`);
-      return 0;
+      context.stdout.write(`${printableJson(reportToJson(report))}\n`);
+      return failed.length === 0 ? 0 : 1;
     }
-    for (const { outcome, location } of items)
+    for (const { location, error } of report.unreadable)
+      notice(context, `Left ${sanitize(location)}, which cannot be read: ${sanitize(error.message)}`);
+    const { refusalToText } = await import("../../report/text.ts");
+    for (const item of report.items) {
+      const { location } = item.artifact;
       if (dryRun) context.stdout.write(`${location}\n`);
-      else notice(context, outcome === "removed" ? `Removed ${location}` : `${location} was gone already`);
-    if (items.length === 0) notice(context, `Nothing of that type is attached to ${report.name}`);
-    return 0;
+      else if (item.outcome === "failed") notice(context, `Error: removing ${location}: ${refusalToText(item.error)}`);
+      else notice(context, item.outcome === "removed" ? `Removed ${location}` : `${location} was gone already`);
+    }
+    if (report.items.length === 0) notice(context, `Nothing of that type is attached to ${report.name}`);
+    return failed.length === 0 ? 0 : 1;
   },
   refuse: printRefusal,
 };
+
+function reportToJson({ name, digest, items, unreadable }: CleanReport): JsonObject {
+  return {
+    version: RESULT_VERSION,
+    image: name,
+    digest,
+    items: items.map((item) => ({
+      outcome: item.outcome,
+      kind: item.artifact.kind,
+      location: item.artifact.location,
+      digest: item.artifact.digest,
+      artifactType: item.artifact.artifactType,
+      ...(item.outcome === "failed" && { error: refusalToJson(item.error)["error"] ?? null }),
+    })),
+    unreadable: unreadable.map(({ location, error }) => ({ location, error: refusalToJson(error)["error"] ?? null })),
+  };
+}

@@ -6,7 +6,7 @@
 
 import { printableJson, sanitize } from "../../encoding/printable.ts";
 import { readTree, type AttachedArtifact, type ImageTree } from "../../oci/tree.ts";
-import { RESULT_VERSION } from "../../report/json.ts";
+import { refusalToJson, RESULT_VERSION } from "../../report/json.ts";
 import type { JsonObject } from "../../encoding/json.ts";
 import type { Command } from "../context.ts";
 import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
@@ -57,15 +57,16 @@ export const tree: Command = {
   refuse: printRefusal,
 };
 
-function treeToText({ name, attached }: ImageTree): string {
-  if (attached.length === 0)
-    return `No Supply Chain Security Related Artifacts found for image ${name},\n start creating one with simply running $ cosign-ts sign <img>\n`;
+function treeToText({ name, attached, unreadable }: ImageTree): string {
+  if (attached.length + unreadable.length === 0)
+    return `No Supply Chain Security Related Artifacts found for image ${sanitize(name)},\n start creating one with simply running $ cosign-ts sign <img>\n`;
   const lines = [`📦 Supply Chain Security Related artifacts for an image: ${name}`];
   for (const artifact of attached) {
     lines.push(`└── ${titleOf(artifact)}: ${artifact.location}`);
     for (const [index, { digest }] of artifact.layers.entries())
       lines.push(`   ${index === artifact.layers.length - 1 ? "└──" : "├──"} 🍒 ${digest}`);
   }
+  for (const { location, error } of unreadable) lines.push(`└── ❌ cannot be read: ${location}: ${error.message}`);
   return `${lines.map(sanitize).join("\n")}\n`;
 }
 
@@ -73,16 +74,21 @@ function titleOf({ kind, predicateType, artifactType }: AttachedArtifact): strin
   return kind === "referrers" ? `🔗 ${predicateType ?? artifactType} artifacts via OCI referrer` : TITLES[kind];
 }
 
-function treeToJson({ name, pinned, digest, attached }: ImageTree): JsonObject {
+function treeToJson({ name, pinned, digest, attached, unreadable }: ImageTree): JsonObject {
   return {
     version: RESULT_VERSION,
     image: name,
     pinned,
     digest,
-    attached: attached.map(({ layers, predicateType, ...artifact }) => ({
-      ...artifact,
+    attached: attached.map(({ kind, location, digest: manifest, subject, artifactType, predicateType, layers }) => ({
+      kind,
+      location,
+      digest: manifest,
+      subject,
+      artifactType,
       ...(predicateType !== undefined && { predicateType }),
       layers: layers.map((layer) => ({ mediaType: layer.mediaType, digest: layer.digest, size: layer.size })),
     })),
+    unreadable: unreadable.map(({ location, error }) => ({ location, error: refusalToJson(error)["error"] ?? null })),
   };
 }
