@@ -186,6 +186,8 @@ export const MAX_CREDENTIAL_BYTES = 256 * 1024;
 export const MAX_BLOB_BYTES = 64 * 1024 * 1024 * 1024;
 /** Files in one image layout. */
 export const MAX_LAYOUT_FILES = 100_000;
+/** Bytes of a blob that are sent to a registry at a time, however many it wants at least. */
+export const MAX_UPLOAD_PIECE_BYTES = 128 * 1024 * 1024;
 /** Bytes of manifests that one repository's client remembers. */
 export const MAX_REMEMBERED_MANIFEST_BYTES = 16 * 1024 * 1024;
 /** Bytes of blobs that are looked into to find what refers to an image in a layout. */

@@ -119,7 +119,12 @@ export async function fetchStream(
   const exchange = new HttpExchange(url, { ...request, method: "GET", accept: [200], maxBytes }, options);
   const { response } = await exchange.withRetries((attempt) => exchange.open(attempt));
   if (options.slowestBytesPerSecond !== undefined) exchange.end();
-  return { length: announcedLength(response), headers: response.headers, stream: exchange.body(response) };
+  return {
+    length: announcedLength(response),
+    headers: response.headers,
+    stream: exchange.body(response),
+    cancel: async () => await response.body?.cancel(),
+  };
 }
 
 /** Is a resource that is being read. */
@@ -128,6 +133,8 @@ export interface OpenedStream {
   readonly length: number | undefined;
   readonly headers: Headers;
   readonly stream: AsyncIterable<Uint8Array>;
+  /** Gives it up, instead of reading it. */
+  readonly cancel: () => Promise<void>;
 }
 
 /** Starts one deadline for work that takes several requests: `timeoutMs` from now on, unless one runs already. */

@@ -35,6 +35,8 @@ export type RegistryAction = "pull" | "push" | "delete";
 export interface RegistryScope {
   readonly repository: string;
   readonly actions: readonly RegistryAction[];
+  /** Another repository of the registry, from which blobs are mounted. */
+  readonly mountFrom?: string | undefined;
 }
 
 /** Sends a request to a token service. */
@@ -174,8 +176,9 @@ function scopeKey(scope: RegistryScope | undefined): string {
 }
 
 /** @see distribution docs/content/spec/auth/scope.md */
-function formatScope({ repository, actions }: RegistryScope): string {
-  return `repository:${repository}:${actions.join(",")}`;
+function formatScope({ repository, actions, mountFrom }: RegistryScope): string {
+  const scope = `repository:${repository}:${actions.join(",")}`;
+  return mountFrom === undefined ? scope : `${scope} repository:${mountFrom}:pull`;
 }
 
 /** @see distribution docs/content/spec/auth/token.md */

@@ -15,7 +15,8 @@ import type { RegistrySession } from "./registry-session.ts";
  * @param ask - Fetches a page: a path below `/v2/`, or the URL that the page before named.
  * @param read - Gives the items of a page; `undefined` ends the list without them, which only the first page may say.
  * @returns `undefined` where the first page was no list.
- * @throws ServiceError `SERVICE_RESPONSE_INVALID` for pages that lead in a circle or to another host; FormatError `LIMIT_EXCEEDED`.
+ * @throws ServiceError `SERVICE_RESPONSE_INVALID` for pages that lead in a circle or to another host, or
+ * are none; FormatError `LIMIT_EXCEEDED`.
  * @see opencontainers/distribution-spec spec.md, "Listing Tags", "Listing Referrers"; RFC 8288
  */
 export async function readPages<T>(
@@ -31,23 +32,24 @@ export async function readPages<T>(
   for (let page = 1; ; page += 1) {
     const answer = await ask(target);
     const found = read(answer);
-    if (found === undefined) return undefined;
+    if (found === undefined && page === 1) return undefined;
+    // What is missing from a list could be what matters.
+    if (found === undefined) throw invalid(session, `has a list of which page ${page} is none`);
+    seen.add(answer.url);
     items.push(...found);
     if (items.length > maxItems) throw tooMuch(session, `more than ${maxItems} items`);
     const next = nextPage(answer.headers.get("link") ?? "");
     if (next === undefined) return items;
     target = session.resolveOwn(next, answer.url);
     if (page >= MAX_REGISTRY_PAGES) throw tooMuch(session, `more than ${MAX_REGISTRY_PAGES} pages`);
-    if (seen.has(target))
-      throw new ServiceError(
-        "SERVICE_RESPONSE_INVALID",
-        `registry ${session.registry} has a list whose pages lead in a circle`,
-        {
-          service: `registry ${session.registry}`,
-        },
-      );
-    seen.add(target);
+    if (seen.has(target)) throw invalid(session, "has a list whose pages lead in a circle");
   }
+}
+
+function invalid({ registry }: RegistrySession, problem: string): ServiceError {
+  return new ServiceError("SERVICE_RESPONSE_INVALID", `registry ${registry} ${problem}`, {
+    service: `registry ${registry}`,
+  });
 }
 
 function tooMuch({ registry }: RegistrySession, found: string): FormatError {

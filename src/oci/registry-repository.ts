@@ -4,16 +4,10 @@
  * @module
  */
 
-import { FormatError, ServiceError, VerificationError } from "../errors.ts";
+import { FormatError, InputError, ServiceError, VerificationError } from "../errors.ts";
 import type { HttpAnswer } from "../http/request.ts";
 import { readJsonAnswer } from "../http/service-answer.ts";
-import {
-  MAX_ERROR_BODY_BYTES,
-  MAX_MANIFEST_BYTES,
-  MAX_REFERRERS,
-  MAX_REGISTRY_PAGE_BYTES,
-  MAX_TAGS,
-} from "../limits.ts";
+import { MAX_MANIFEST_BYTES, MAX_REFERRERS, MAX_REGISTRY_PAGE_BYTES, MAX_TAGS } from "../limits.ts";
 import { attachmentTag } from "./attachment-tags.ts";
 import type { RegistryAction, RegistryScope } from "./authorization.ts";
 import {
@@ -35,13 +29,14 @@ import { MANIFEST_MEDIA_TYPES, parseManifest, type Descriptor } from "./manifest
 import { ManifestMemory } from "./manifest-memory.ts";
 import { OCI_INDEX } from "./media-types.ts";
 import { readPages } from "./paging.ts";
-import type { RegistryRequest, RegistrySession } from "./registry-session.ts";
+import { isTag } from "./reference.ts";
+import { serverWordsOf, type RegistryRequest, type RegistrySession } from "./registry-session.ts";
 import { uploadBlob } from "./uploads.ts";
 
 /** Statuses that say that a registry has no list of referrers. Any other says that the list cannot be known. */
-const NO_REFERRERS_API: readonly number[] = [400, 404, 406];
+const NO_REFERRERS_API: readonly number[] = [400, 404, 405, 406];
 /** What registries say of a tag that must not be moved. The specification has no code for that. */
-const IMMUTABLE = /immutable|TAG_INVALID|TAG_ALREADY_EXISTS|cannot be overwritten|already exists/i;
+const IMMUTABLE = /immutab|TAG_INVALID|TAG_ALREADY_EXISTS|overwrit|already exists|disallowed/i;
 
 /** Is a repository of a registry, through the session with that. */
 export class RegistryRepository implements ContentStore {
@@ -59,6 +54,7 @@ export class RegistryRepository implements ContentStore {
   }
 
   async fetchManifest(tagOrDigest: string): Promise<FetchedManifest | undefined> {
+    requireReference(tagOrDigest);
     return isContentDigest(tagOrDigest)
       ? await this.#memory.get(tagOrDigest, () => this.#fetchManifest(tagOrDigest, tagOrDigest))
       : await this.#fetchManifest(tagOrDigest, undefined);
@@ -104,16 +100,20 @@ export class RegistryRepository implements ContentStore {
         found: `${size} bytes`,
       });
     }
-    const { status, body } = await this.#ask("pull", {
-      method: "GET",
-      target: `blobs/${digest}`,
-      accept: [200, 404],
-      maxBytes: Math.max(size, MAX_ERROR_BODY_BYTES),
-    });
-    if (status === 404) throw this.#noBlob(digest);
-    this.#requireSize(digest, size, body.length);
-    verifyContent(body, digest, `blob of ${this.name}`);
-    return body;
+    try {
+      const { body, headers } = await this.#ask("pull", {
+        method: "GET",
+        target: `blobs/${digest}`,
+        accept: [200],
+        maxBytes: size,
+        contentBytes: size,
+      });
+      this.#requireSize(digest, size, body.length, headers.get("content-encoding"));
+      verifyContent(body, digest, `blob of ${this.name}`);
+      return body;
+    } catch (error) {
+      throw this.#blobError(error, descriptor);
+    }
   }
 
   async *openBlob(descriptor: Descriptor): AsyncGenerator<Uint8Array> {
@@ -121,33 +121,48 @@ export class RegistryRepository implements ContentStore {
     const { algorithm, value } = toDigest(digest);
     const hash = process.getBuiltinModule("node:crypto").createHash(algorithm);
     let length = 0;
+    let encoding: string | null = null;
     const target = `${this.repository}/blobs/${digest}`;
     try {
-      for await (const chunk of this.session.stream(target, this.#scope("pull"), Math.max(size, 1))) {
+      const stream = this.session.stream(target, this.#scope("pull"), size, ({ headers, length: announced }) => {
+        encoding = headers.get("content-encoding");
+        this.#requireSize(digest, size, announced ?? size, encoding);
+      });
+      for await (const chunk of stream) {
         hash.update(chunk);
         length += chunk.length;
         yield chunk;
       }
     } catch (error) {
-      if (error instanceof ServiceError && error.status === 404) throw this.#noBlob(digest);
-      throw error;
+      throw this.#blobError(error, descriptor);
     }
-    this.#requireSize(digest, size, length);
+    this.#requireSize(digest, size, length, encoding);
     if (hash.digest().equals(value)) return;
     throw new VerificationError("CONTENT_DIGEST_MISMATCH", `blob of ${this.name} is not what its digest names`, {
       expected: digest,
     });
   }
 
-  #requireSize(digest: ContentDigest, expected: number, found: number): void {
+  #blobError(error: unknown, { digest, size }: Descriptor): unknown {
+    if (!(error instanceof ServiceError)) return error;
+    if (error.status === 404) return this.#noBlob(digest);
+    return error.code === "HTTP_RESPONSE_TOO_LARGE"
+      ? this.#wrongSize(digest, size, `more than ${size} bytes`, error)
+      : error;
+  }
+
+  #requireSize(digest: ContentDigest, expected: number, found: number, encoding: string | null): void {
     if (expected === found) return;
-    throw new VerificationError(
+    // Some storage takes a compressed layer for content that it has compressed itself, and has it undone on the way.
+    const undone = encoding === null ? "" : ", after a compression that nobody asked for was undone";
+    throw this.#wrongSize(digest, expected, `${found} bytes${undone}`);
+  }
+
+  #wrongSize(digest: ContentDigest, expected: number, found: string, cause?: unknown): VerificationError {
+    return new VerificationError(
       "CONTENT_SIZE_MISMATCH",
       `blob ${digest} of ${this.name} is of another size than was said`,
-      {
-        expected: `${expected} bytes`,
-        found: `${found} bytes`,
-      },
+      { expected: `${expected} bytes`, found, cause },
     );
   }
 
@@ -159,13 +174,14 @@ export class RegistryRepository implements ContentStore {
   }
 
   async hasBlob(digest: ContentDigest): Promise<boolean> {
-    return await this.#hasBlob(digest, "pull");
+    return await this.#hasBlob(digest, this.#scope("pull"));
   }
 
-  async #hasBlob(digest: ContentDigest, action: RegistryAction): Promise<boolean> {
-    const { status } = await this.#ask(action, {
+  async #hasBlob(digest: ContentDigest, scope: RegistryScope): Promise<boolean> {
+    const { status } = await this.session.send({
       method: "HEAD",
-      target: `blobs/${digest}`,
+      target: `${this.repository}/blobs/${digest}`,
+      scope,
       accept: [200, 404, 405],
       maxBytes: 0,
     });
@@ -173,15 +189,14 @@ export class RegistryRepository implements ContentStore {
   }
 
   async pushBlob(descriptor: Descriptor, content: Uint8Array | ContentStore): Promise<void> {
-    // With what is needed for the push, so that one token does for both.
-    if (await this.#hasBlob(descriptor.digest, "push")) return;
-    const upload = { session: this.session, repository: this.repository, scope: this.#scope("push") };
-    if (content instanceof Uint8Array) await uploadBlob(upload, descriptor, content);
-    else {
-      const mountFrom =
-        content instanceof RegistryRepository && content.session === this.session ? content.repository : undefined;
-      await uploadBlob(upload, descriptor, content.openBlob(descriptor), mountFrom);
-    }
+    const mountFrom =
+      content instanceof RegistryRepository && content.session === this.session ? content.repository : undefined;
+    // All with what the whole of it needs, so that one token does for it.
+    const scope = { ...this.#scope("push"), ...(mountFrom !== undefined && { mountFrom }) };
+    if (await this.#hasBlob(descriptor.digest, scope)) return;
+    const upload = { session: this.session, repository: this.repository, scope };
+    const bytes = content instanceof Uint8Array ? content : content.openBlob(descriptor);
+    await uploadBlob(upload, descriptor, bytes, mountFrom);
   }
 
   async pushManifest(
@@ -189,20 +204,20 @@ export class RegistryRepository implements ContentStore {
     mediaType: string,
     { tag, ifMatch }: PushManifestOptions = {},
   ): Promise<PushedManifest> {
+    if (tag !== undefined) requireReference(tag);
     const digest = contentDigestOf(bytes);
     const subject = parseManifest(bytes, mediaType).subject?.digest;
     const answer = await this.#put(tag ?? digest, bytes, mediaType, ifMatch, tag !== undefined);
     const { headers } = answer;
     const claimed = headers.get("docker-content-digest") ?? "";
-    if (isContentDigest(claimed) && claimed.startsWith("sha256:") && claimed !== digest) {
-      throw new VerificationError(
-        "CONTENT_DIGEST_MISMATCH",
-        `${this.name} has kept something else than was put there`,
-        {
-          expected: digest,
-          found: claimed,
-        },
-      );
+    if (isContentDigest(claimed)) {
+      const expected = contentDigestOf(bytes, algorithmOf(claimed));
+      if (claimed !== expected)
+        throw new VerificationError(
+          "CONTENT_DIGEST_MISMATCH",
+          `${this.name} has kept something else than was put there`,
+          { expected, found: claimed },
+        );
     }
     const keepsReferrers = subject !== undefined && headers.get("oci-subject") === subject;
     if (subject !== undefined && keepsReferrers) this.#hasReferrersApi = true;
@@ -236,8 +251,9 @@ export class RegistryRepository implements ContentStore {
     } catch (error) {
       if (!(error instanceof ServiceError) || error.status === undefined || !isTag) throw error;
       const { status, message } = error;
+      const words = serverWordsOf(error);
       const details = { status, service: error.service, attempts: error.attempts, cause: error };
-      if (status === 409 || (status >= 400 && status < 500 && IMMUTABLE.test(message)))
+      if (status === 409 || (status >= 400 && status < 500 && IMMUTABLE.test(words)))
         throw new ServiceError(
           "REGISTRY_TAG_IMMUTABLE",
           `tag ${reference} of ${this.name} cannot be moved: ${message}`,
@@ -253,6 +269,7 @@ export class RegistryRepository implements ContentStore {
   }
 
   async deleteManifest(tagOrDigest: string): Promise<boolean> {
+    requireReference(tagOrDigest);
     const { status } = await this.#ask("delete", {
       method: "DELETE",
       target: `manifests/${tagOrDigest}`,
@@ -276,7 +293,12 @@ export class RegistryRepository implements ContentStore {
 
   #readTags(answer: HttpAnswer): readonly string[] {
     return readJsonAnswer(answer, `registry ${this.session.registry}`, "a list of tags", (reader) =>
-      (reader.object().optional("tags")?.array(MAX_TAGS) ?? []).map((tag) => tag.string()),
+      (reader.object().optional("tags")?.array(MAX_TAGS) ?? []).map((item) => {
+        const tag = item.string();
+        // What is no tag could be a path to something else.
+        if (!isTag(tag)) item.fail("is not a tag");
+        return tag;
+      }),
     );
   }
 
@@ -328,6 +350,12 @@ export class RegistryRepository implements ContentStore {
       action === "pull" ? ["pull"] : action === "push" ? ["pull", "push"] : ["pull", "push", "delete"];
     return { repository: this.repository, actions };
   }
+}
+
+/** What has other characters could be a path to something else. One that is too long is for the registry to refuse. */
+function requireReference(text: string): void {
+  if (/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(text) || isContentDigest(text)) return;
+  throw new InputError("REFERENCE_MALFORMED", `${JSON.stringify(text.slice(0, 160))} is neither a tag nor a digest`);
 }
 
 function mediaTypeOf({ headers }: HttpAnswer): string {

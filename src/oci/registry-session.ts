@@ -14,6 +14,7 @@ import {
   type Fetch,
   type HttpAnswer,
   type HttpRequest,
+  type OpenedStream,
   type RequestOptions,
 } from "../http/request.ts";
 import { Authorizer, type RegistryScope } from "./authorization.ts";
@@ -22,7 +23,7 @@ import type { RegistryOptions } from "./registry-options.ts";
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 const DEFAULT_CONCURRENCY = 8;
-/** A blob that comes more slowly than this, in bytes per second, is given up: its time is that of a request and so much more. */
+/** In bytes per second. What takes longer is given up: content has the time of a request, and so much more as it is large. */
 const SLOWEST_TRANSFER = 64 * 1024;
 
 /** Is a request to a registry: its path below `/v2/`, or a URL that the registry gave. */
@@ -30,6 +31,8 @@ export interface RegistryRequest extends Omit<HttpRequest, "refusal" | "onRefusa
   /** `library/app/manifests/latest`, or `https://registry.example/v2/…` of the registry's own origin. */
   readonly target: string;
   readonly scope: RegistryScope | undefined;
+  /** Bytes of content that the registry sends or works through, besides those of the body: it gets the time for them. */
+  readonly contentBytes?: number | undefined;
 }
 
 /** Is the session with one registry. */
@@ -39,6 +42,8 @@ export class RegistrySession {
   readonly #requestOptions: RequestOptions;
   readonly #authorizer: Authorizer;
   readonly #slots: Slots;
+  /** Streams have their own: what is read from one repository is sent to another meanwhile, and that must not wait for the end of it. */
+  readonly #streams: Slots;
   /** How it may be reached, the first to be tried first. */
   #schemes: readonly [Scheme, ...Scheme[]];
   /** Whether the first of them has been answered on. */
@@ -52,12 +57,13 @@ export class RegistrySession {
     this.#schemes = schemesOf(registry, options);
     this.#isKnown = this.#schemes.length === 1;
     this.#slots = new Slots(options.concurrency ?? DEFAULT_CONCURRENCY);
+    this.#streams = new Slots(options.concurrency ?? DEFAULT_CONCURRENCY);
     const environment = options.environment ?? process.env;
     const plain = this.#observed(options.fetch ?? fetchFor(environment), false);
     const own = this.#observed(ownFetch(options, environment), false);
     this.#requestOptions = {
       // What is for this registry is for no other host, be it a certificate or a name that it must have.
-      fetch: (url, init) => (URL.parse(url)?.host === registry ? own(url, init) : plain(url, init)),
+      fetch: (url, init) => (this.#isOwn(URL.parse(url)) ? own(url, init) : plain(url, init)),
       timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
       retries: options.retries,
       service: `registry ${registry}`,
@@ -74,7 +80,7 @@ export class RegistrySession {
       send: (url, request) =>
         sendRequest(url, request, {
           ...this.#requestOptions,
-          fetch: (to, init) => (URL.parse(to)?.host === registry ? ownTokens(to, init) : tokens(to, init)),
+          fetch: (to, init) => (this.#isOwn(URL.parse(to)) ? ownTokens(to, init) : tokens(to, init)),
           service: `token service of ${registry}`,
         }),
     });
@@ -92,19 +98,30 @@ export class RegistrySession {
   }
 
   /**
-   * Opens a blob as a stream. The time that it may take grows with its size.
+   * Opens a blob as a stream, of which no more than so many bytes are read. It may take the longer, the larger it is.
    *
+   * @param check - Is told what the answer says of itself, before anything is read.
    * @throws as {@link RegistrySession.send}; the stream too.
    */
-  async *stream(target: string, scope: RegistryScope, maxBytes: number): AsyncGenerator<Uint8Array> {
-    const timeoutMs = this.#requestOptions.timeoutMs + (maxBytes / SLOWEST_TRANSFER) * 1000;
+  async *stream(
+    target: string,
+    scope: RegistryScope,
+    maxBytes: number,
+    check: (answer: Pick<OpenedStream, "headers" | "length">) => void,
+  ): AsyncGenerator<Uint8Array> {
     const request: RegistryRequest = { method: "GET", target, scope, accept: [200], maxBytes };
-    const release = await this.#slots.take();
+    const release = await this.#streams.take();
     try {
-      const { stream } = await this.#authorized(request, (url, own, options) =>
-        fetchStream(url, maxBytes, { ...options, timeoutMs, endsAt: undefined }, own),
+      const opened = await this.#authorized(request, (url, own, options) =>
+        fetchStream(url, maxBytes, { ...options, slowestBytesPerSecond: SLOWEST_TRANSFER }, own),
       );
-      yield* stream;
+      try {
+        check(opened);
+      } catch (error) {
+        await opened.cancel();
+        throw error;
+      }
+      yield* opened.stream;
     } finally {
       release();
     }
@@ -113,25 +130,36 @@ export class RegistrySession {
   /**
    * Resolves a URL that the registry gave for what follows: on its own origin, whose scheme stays as it is.
    *
-   * @throws ServiceError `SERVICE_RESPONSE_INVALID` for another host.
+   * @param from - Where the answer with it came from.
+   * @throws ServiceError `SERVICE_RESPONSE_INVALID` for another host, be it that of the URL or that of the answer.
    */
   resolveOwn(location: string, from: string): string {
-    const url = URL.parse(location, from);
     const base = new URL(from);
-    if (url === null || url.host !== base.host || url.username + url.password !== "") {
-      throw new ServiceError(
-        "SERVICE_RESPONSE_INVALID",
-        `registry ${this.registry} sends to another host, which is not asked`,
-        {
-          service: `registry ${this.registry}`,
-          expected: base.host,
-          found: url === null ? "no URL" : redactUrl(url.href),
-        },
-      );
-    }
+    // A list, too, may have come from where a redirect led to.
+    if (!this.#isOwn(base)) throw this.#notOwn(base);
+    const url = URL.parse(location, from);
     // Behind a proxy that ends TLS, a registry may take itself for unencrypted.
-    url.protocol = base.protocol;
+    if (url !== null) url.protocol = base.protocol;
+    if (url?.protocol !== base.protocol || url.username + url.password !== "" || !this.#isOwn(url))
+      throw this.#notOwn(url);
     return url.href;
+  }
+
+  #notOwn(url: URL | null | undefined): ServiceError {
+    return new ServiceError(
+      "SERVICE_RESPONSE_INVALID",
+      `registry ${this.registry} sends to another host, which is not asked`,
+      {
+        service: `registry ${this.registry}`,
+        expected: this.registry,
+        found: url === null || url === undefined ? "no URL" : redactUrl(url.href),
+      },
+    );
+  }
+
+  /** With the port that is not written, too. */
+  #isOwn(url: URL | null): boolean {
+    return url !== null && url.host === URL.parse(`${url.protocol}//${this.registry}`)?.host;
   }
 
   async #authorized<T>(
@@ -143,12 +171,18 @@ export class RegistrySession {
     ) => Promise<T>,
   ): Promise<T> {
     const { scope, headers = {} } = request;
-    const options = withDeadline(this.#requestOptions);
-    let authorization = await this.#authorizer.header(scope);
-    for (let attempt = 1; ; attempt += 1) {
+    const content = (request.body?.length ?? 0) + (request.contentBytes ?? 0);
+    const timeoutMs = this.#requestOptions.timeoutMs + Math.ceil((content / SLOWEST_TRANSFER) * 1000);
+    const options = withDeadline({ ...this.#requestOptions, timeoutMs });
+    let authorization: string | undefined;
+    let isAnswered = false;
+    for (;;) {
       let challenge: { readonly header: string; readonly origin: string } | undefined;
+      let isElsewhere = false;
       try {
         return await this.#reached(request.target, async (url, schemeOptions) => {
+          // Before it is known how the registry is reached, nothing is sent that not everybody may have.
+          if (this.#isKnown) authorization ??= await this.#authorizer.header(scope);
           const { origin } = new URL(url);
           return await send(
             url,
@@ -162,7 +196,8 @@ export class RegistrySession {
               refusal: "REGISTRY_REQUEST_REFUSED",
               onRefusal: ({ status, headers: answered, url: from }) => {
                 // Another host, to which a blob was redirected, has no say in who we are.
-                if (status === 401 && new URL(from).origin === origin)
+                isElsewhere = new URL(from).origin !== origin;
+                if (status === 401 && !isElsewhere)
                   challenge = { header: answered.get("www-authenticate") ?? "", origin };
               },
             },
@@ -170,12 +205,16 @@ export class RegistrySession {
           );
         });
       } catch (error) {
-        if (!(error instanceof ServiceError) || (error.status !== 401 && error.status !== 403)) throw error;
-        const next =
-          challenge === undefined || attempt > 1
-            ? undefined
-            : await this.#authorizer.answer(challenge.header, challenge.origin, scope);
-        if (next === undefined) throw this.#unauthorized(error, authorization !== undefined);
+        if (!(error instanceof ServiceError) || (error.status !== 401 && error.status !== 403) || isElsewhere)
+          throw error;
+        const wasSent = authorization !== undefined;
+        // What is known comes first: who found out how the registry is reached went without it.
+        let next = wasSent ? undefined : await this.#authorizer.header(scope);
+        if (next === undefined && challenge !== undefined && !isAnswered) {
+          isAnswered = true;
+          next = await this.#authorizer.answer(challenge.header, challenge.origin, scope);
+        }
+        if (next === undefined) throw this.#unauthorized(error, wasSent);
         authorization = next;
       }
     }
@@ -183,10 +222,21 @@ export class RegistrySession {
 
   /** Finds out by the first request how the registry is reached, where that may be in two ways. */
   async #reached<T>(target: string, ask: (url: string, options: Partial<RequestOptions>) => Promise<T>): Promise<T> {
-    if (/^https?:/.test(target)) return await ask(target, {});
+    if (/^https?:/.test(target)) {
+      const url = URL.parse(target);
+      if (!this.#isOwn(url)) throw this.#notOwn(url);
+      return await ask(target, {});
+    }
     const urlOn = (scheme: Scheme): string => `${scheme}://${this.registry}/v2/${target}`;
     while (!this.#isKnown && this.#discovery !== undefined) await this.#discovery.catch(() => undefined);
-    if (this.#isKnown) return await ask(urlOn(this.#schemes[0]), {});
+    if (this.#isKnown) {
+      const [scheme] = this.#schemes;
+      try {
+        return await ask(urlOn(scheme), {});
+      } catch (error) {
+        throw scheme === "https" && speaksPlainHttp(error) ? this.#unencrypted(error) : error;
+      }
+    }
     const work = this.#discover(ask, urlOn);
     this.#discovery = work;
     try {
@@ -211,11 +261,14 @@ export class RegistrySession {
       return found;
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
-      if (error.status !== undefined && !wantsTls(error, first)) {
-        known(first); // it was answered
-        throw error;
+      const isTlsMissing = first === "http" && wantsTls(error);
+      if (!isTlsMissing && (error.status !== undefined || hasBadCertificate(error))) {
+        // It was answered; a certificate that is not good is no reason to go without one.
+        known(first);
+        if (!error.retryable) throw error;
+        return await ask(urlOn(first), {});
       }
-      if (error.code !== "HTTP_REQUEST_FAILED" && !wantsTls(error, first)) throw error;
+      if (error.code !== "HTTP_REQUEST_FAILED" && !isTlsMissing) throw error;
       try {
         const found = await ask(urlOn(second), {});
         known(second);
@@ -229,6 +282,16 @@ export class RegistrySession {
         throw error;
       }
     }
+  }
+
+  #unencrypted({ message, code, cause }: ServiceError): ServiceError {
+    return new ServiceError(code, `${message}: it does not speak TLS`, {
+      service: `registry ${this.registry}`,
+      cause,
+      expected: "TLS",
+      found: "an answer without it",
+      remedy: "if everybody on the way may read and change what is sent, pass --allow-http-registry",
+    });
   }
 
   #unauthorized(error: ServiceError, wasSent: boolean): ServiceError {
@@ -254,14 +317,54 @@ export class RegistrySession {
         observer({ kind: "request", method, url: url.split("?")[0] ?? "", status, bytes, authentication });
       try {
         const response = await fetch(url, init);
-        tell(response.status, method === "HEAD" ? 0 : Number(response.headers.get("content-length") ?? 0));
-        return response;
+        return counted(response, (bytes) => tell(response.status, bytes));
       } catch (error) {
         tell(undefined, 0);
         throw error;
       }
     };
   }
+}
+
+/** Tells how many bytes of an answer were read, once nobody reads any more of it. */
+function counted(response: Response, tell: (bytes: number) => void): Response {
+  const { body, status, statusText, headers } = response;
+  if (body === null) {
+    tell(0);
+    return response;
+  }
+  const reader = (body as ReadableStream<Uint8Array>).getReader();
+  let bytes = 0;
+  let isTold = false;
+  const end = (): void => {
+    if (!isTold) tell(bytes);
+    isTold = true;
+  };
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        try {
+          const { done, value } = await reader.read();
+          if (done) {
+            end();
+            controller.close();
+          } else {
+            bytes += value.length;
+            controller.enqueue(value);
+          }
+        } catch (error) {
+          end();
+          throw error;
+        }
+      },
+      cancel: async (reason) => {
+        end();
+        await reader.cancel(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(stream, { status, statusText, headers });
 }
 
 type Scheme = "https" | "http";
@@ -278,8 +381,27 @@ function isLoopback(registry: string): boolean {
 }
 
 /** Servers that speak TLS and are asked without it say so with this status, in words of their own. */
-function wantsTls({ status, message }: ServiceError, scheme: Scheme): boolean {
-  return scheme === "http" && status === 400 && /https|plain HTTP/i.test(message.replace(/\(http[^)]*\)/, ""));
+function wantsTls(error: ServiceError): boolean {
+  return error.status === 400 && /https|plain HTTP/i.test(serverWordsOf(error));
+}
+
+/** What the server said, without the address before it. */
+export function serverWordsOf({ message }: ServiceError): string {
+  return / answered with status \d+(?: \(\d+ attempts\))?: (.*)$/s.exec(message)?.[1] ?? "";
+}
+
+function networkCodeOf(error: unknown): string {
+  const cause = error instanceof ServiceError && error.cause instanceof Error ? error.cause.cause : undefined;
+  return cause instanceof Error && "code" in cause ? String(cause.code) : "";
+}
+
+/** What OpenSSL says of an answer that is no TLS. */
+function speaksPlainHttp(error: unknown): error is ServiceError {
+  return /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST)$/.test(networkCodeOf(error));
+}
+
+function hasBadCertificate(error: ServiceError): boolean {
+  return /^(CERT_|ERR_TLS_CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH)/.test(networkCodeOf(error));
 }
 
 function ownFetch(options: RegistryOptions, environment: NonNullable<RegistryOptions["environment"]>): Fetch {

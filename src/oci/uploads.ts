@@ -5,15 +5,17 @@
  */
 
 import { concatBytes } from "../encoding/bytes.ts";
-import { VerificationError } from "../errors.ts";
+import { ServiceError, VerificationError } from "../errors.ts";
 import type { HttpAnswer } from "../http/request.ts";
-import { MAX_REGISTRY_PAGE_BYTES } from "../limits.ts";
+import { MAX_REGISTRY_PAGE_BYTES, MAX_UPLOAD_PIECE_BYTES } from "../limits.ts";
 import type { RegistryScope } from "./authorization.ts";
 import type { Descriptor } from "./manifest.ts";
 import type { RegistrySession } from "./registry-session.ts";
 
 /** Bytes of a blob that is put in one piece, and of each piece of a larger one. */
 const PIECE_BYTES = 16 * 1024 * 1024;
+/** Requests for one piece, of which the registry may say that it took only a part. */
+const MAX_PIECE_REQUESTS = 8;
 
 /** Is where a blob is put. */
 interface Upload {
@@ -28,7 +30,8 @@ interface Upload {
  * @param content - Its bytes, or a stream of them, of which no more than one piece is held in memory.
  * @param mountFrom - A repository of the same registry that has it: then nothing is sent, if the registry can do that.
  * @returns how it got there.
- * @throws ServiceError; VerificationError `CONTENT_SIZE_MISMATCH` for a stream of another length, and what the stream throws.
+ * @throws ServiceError, `SERVICE_RESPONSE_INVALID` for one that leads to another host among them; VerificationError
+ * `CONTENT_SIZE_MISMATCH` for content of another length, and what the stream throws.
  * @see opencontainers/distribution-spec spec.md, "Pushing blobs"
  */
 export async function uploadBlob(
@@ -37,72 +40,117 @@ export async function uploadBlob(
   content: Uint8Array | AsyncIterable<Uint8Array>,
   mountFrom?: string,
 ): Promise<"mounted" | "uploaded"> {
-  const { session, repository, scope } = upload;
-  const { digest } = descriptor;
-  const query = mountFrom === undefined ? "" : `?${new URLSearchParams({ mount: digest, from: mountFrom }).toString()}`;
-  const started = await ask(upload, `${repository}/blobs/uploads/${query}`, "POST", [201, 202]);
-  if (started.status === 201) return "mounted";
-  let at = locationOf(session, started);
-  if (content instanceof Uint8Array && content.length <= PIECE_BYTES) {
-    await session.send({ ...putting(withDigest(at, digest)), scope, body: content });
-    return "uploaded";
-  }
+  const { digest, size } = descriptor;
+  if (mountFrom !== undefined && (await isMounted(upload, digest, mountFrom))) return "mounted";
+  const started = await ask(upload, "POST", `${upload.repository}/blobs/uploads/`, [202]);
+  let at = locationOf(upload, started);
+  if (at === undefined) throw invalid(upload, "does not say where a blob is put", "a Location", "none");
+  const minimum = Number(/^\d{1,12}$/.exec(started.headers.get("oci-chunk-min-length") ?? "")?.[0] ?? 0);
+  const pieceBytes = Math.min(Math.max(PIECE_BYTES, minimum), MAX_UPLOAD_PIECE_BYTES);
   let sent = 0;
-  for await (const piece of inPieces(content)) {
-    const answer = await session.send({
-      method: "PATCH",
-      target: at,
-      scope,
-      accept: [202, 204],
-      maxBytes: MAX_REGISTRY_PAGE_BYTES,
-      headers: {
-        "content-type": "application/octet-stream",
-        "content-range": `${sent}-${sent + piece.length - 1}`,
-      },
-      body: piece,
-    });
+  for await (const piece of inPieces(content, pieceBytes)) {
+    if (sent + piece.length > size) throw wrongSize(descriptor, `at least ${sent + piece.length} bytes`);
+    if (sent === 0 && piece.length === size) {
+      await finish(upload, at, descriptor, piece);
+      return "uploaded";
+    }
+    at = await sendPiece(upload, at, piece, sent);
     sent += piece.length;
-    at = locationOf(session, answer);
   }
-  if (sent !== descriptor.size)
-    throw new VerificationError("CONTENT_SIZE_MISMATCH", `blob ${digest} is of another size than it was said to be`, {
-      expected: `${descriptor.size} bytes`,
-      found: `${sent} bytes`,
-    });
-  await session.send({ ...putting(withDigest(at, digest)), scope });
+  if (sent !== size) throw wrongSize(descriptor, `${sent} bytes`);
+  await finish(upload, at, descriptor);
   return "uploaded";
 }
 
-function putting(target: string) {
-  return {
-    method: "PUT",
-    target,
-    accept: [201, 204],
-    maxBytes: MAX_REGISTRY_PAGE_BYTES,
-    headers: { "content-type": "application/octet-stream" },
-  } as const;
+/** Asks the registry to take a blob from another repository. Where that cannot be, for whatever reason, it is sent. */
+async function isMounted(upload: Upload, digest: string, from: string): Promise<boolean> {
+  const query = new URLSearchParams({ mount: digest, from }).toString();
+  try {
+    const { status } = await ask(upload, "POST", `${upload.repository}/blobs/uploads/?${query}`, [201, 202]);
+    return status === 201;
+  } catch (error) {
+    if (error instanceof ServiceError && error.status !== undefined && !error.retryable) return false;
+    throw error;
+  }
+}
+
+/** Sends one piece, and what the registry did not take of it, again. @returns where the next one goes. */
+async function sendPiece(upload: Upload, location: string, piece: Uint8Array, offset: number): Promise<string> {
+  const end = offset + piece.length;
+  let at = location;
+  let next = offset;
+  for (let requests = 1; next < end; requests += 1) {
+    if (requests > MAX_PIECE_REQUESTS)
+      throw invalid(upload, "does not take a piece of a blob", `bytes up to ${end}`, `bytes up to ${next}`);
+    const body = piece.subarray(next - offset);
+    const answer = await upload.session.send({
+      method: "PATCH",
+      target: at,
+      scope: upload.scope,
+      accept: [202, 204, 416],
+      maxBytes: MAX_REGISTRY_PAGE_BYTES,
+      headers: { "content-type": "application/octet-stream", "content-range": `${next}-${end - 1}` },
+      body,
+    });
+    at = locationOf(upload, answer) ?? at;
+    if (answer.status === 416) {
+      // An attempt of which no answer came may have done its work nevertheless.
+      const state = await ask(upload, "GET", at, [200, 204]);
+      at = locationOf(upload, state) ?? at;
+      next = receivedBytes(state) ?? -1;
+      if (next < offset || next > end)
+        throw invalid(upload, "has lost a part of a blob", `bytes up to ${offset}`, `bytes up to ${Math.max(0, next)}`);
+      continue;
+    }
+    const received = receivedBytes(answer);
+    // Registries that count in another way are not argued with: the digest tells in the end what they have.
+    next = received !== undefined && received > next && received < end ? received : end;
+  }
+  return at;
+}
+
+/** How much of a blob is there, by what the registry says: `0-9` are ten bytes. `0-0` is what some say of none, too. */
+function receivedBytes({ headers }: HttpAnswer): number | undefined {
+  const last = /^(?:bytes=)?0-(\d{1,15})$/.exec(headers.get("range") ?? "")?.[1];
+  return last === undefined ? undefined : last === "0" ? 0 : Number(last) + 1;
+}
+
+async function finish(upload: Upload, at: string, { digest, size }: Descriptor, body?: Uint8Array): Promise<void> {
+  const { session, repository, scope } = upload;
+  try {
+    await session.send({
+      method: "PUT",
+      target: withDigest(at, digest),
+      scope,
+      accept: [201, 204],
+      maxBytes: MAX_REGISTRY_PAGE_BYTES,
+      headers: { "content-type": "application/octet-stream" },
+      contentBytes: size,
+      ...(body !== undefined && { body }),
+    });
+  } catch (error) {
+    // The attempt before may have done its work, so that there is no upload any more.
+    if (!(error instanceof ServiceError && error.status === 404 && (error.attempts ?? 1) > 1)) throw error;
+    const target = `${repository}/blobs/${digest}`;
+    const { status } = await session.send({ method: "HEAD", target, scope, accept: [200, 404], maxBytes: 0 });
+    if (status !== 200) throw error;
+  }
 }
 
 function ask(
   { session, scope }: Upload,
+  method: "POST" | "GET",
   target: string,
-  method: "POST",
   accept: readonly number[],
 ): Promise<HttpAnswer> {
-  return session.send({
-    method,
-    target,
-    scope,
-    accept,
-    maxBytes: MAX_REGISTRY_PAGE_BYTES,
-    headers: { "content-length": "0" },
-    body: "",
-  });
+  const request = { method, target, scope, accept, maxBytes: MAX_REGISTRY_PAGE_BYTES };
+  return session.send(method === "GET" ? request : { ...request, headers: { "content-length": "0" }, body: "" });
 }
 
 /** Where the next request of an upload goes: the registry says it anew in each answer. */
-function locationOf(session: RegistrySession, { headers, url }: HttpAnswer): string {
-  return session.resolveOwn(headers.get("location") ?? url, url);
+function locationOf({ session }: Upload, { headers, url }: HttpAnswer): string | undefined {
+  const location = headers.get("location");
+  return location === null ? undefined : session.resolveOwn(location, url);
 }
 
 /** The query that is there belongs to the upload, and stays as it is. */
@@ -110,20 +158,42 @@ function withDigest(location: string, digest: string): string {
   return `${location}${location.includes("?") ? "&" : "?"}digest=${encodeURIComponent(digest)}`;
 }
 
-async function* inPieces(content: Uint8Array | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Gives content in pieces of one length, the last of which is shorter; one that is empty for no content. */
+async function* inPieces(
+  content: Uint8Array | AsyncIterable<Uint8Array>,
+  pieceBytes: number,
+): AsyncGenerator<Uint8Array> {
   if (content instanceof Uint8Array) {
-    for (let at = 0; at < content.length; at += PIECE_BYTES) yield content.subarray(at, at + PIECE_BYTES);
+    for (let at = 0; at < Math.max(1, content.length); at += pieceBytes) yield content.subarray(at, at + pieceBytes);
     return;
   }
   let held: Uint8Array[] = [];
   let length = 0;
+  let isEmpty = true;
   for await (const chunk of content) {
-    held.push(chunk);
-    length += chunk.length;
-    if (length < PIECE_BYTES) continue;
-    yield concatBytes(...held);
-    held = [];
-    length = 0;
+    for (let at = 0; at < chunk.length;) {
+      const part = chunk.subarray(at, at + pieceBytes - length);
+      held.push(part);
+      at += part.length;
+      length += part.length;
+      if (length < pieceBytes) continue;
+      yield concatBytes(...held);
+      isEmpty = false;
+      held = [];
+      length = 0;
+    }
   }
-  if (length > 0) yield concatBytes(...held);
+  if (length > 0 || isEmpty) yield concatBytes(...held);
+}
+
+function wrongSize({ digest, size }: Descriptor, found: string): VerificationError {
+  return new VerificationError("CONTENT_SIZE_MISMATCH", `blob ${digest} is of another size than it was said to be`, {
+    expected: `${size} bytes`,
+    found,
+  });
+}
+
+function invalid({ session }: Upload, problem: string, expected: string, found: string): ServiceError {
+  const service = `registry ${session.registry}`;
+  return new ServiceError("SERVICE_RESPONSE_INVALID", `${service} ${problem}`, { service, expected, found });
 }
