@@ -36,7 +36,7 @@ const annotated = (predicateType: string): Readonly<Record<string, unknown>> => 
   },
 });
 const clean = (options: CleanOptions = {}, name = IMAGE): Promise<CleanReport> =>
-  cleanImage(name, { ...(world.options() as CleanOptions), sleep: () => Promise.resolve(), ...options });
+  cleanImage(name, { ...world.options(), sleep: () => Promise.resolve(), ...options });
 const outcomes = ({ items }: CleanReport): readonly string[] =>
   items.map(({ outcome, artifact }) => `${nameOf(artifact.digest)}: ${outcome}`).toSorted();
 const nameOf = (digest: string): string =>
@@ -316,7 +316,7 @@ describe("cleanImage, where clients keep the list", () => {
 
 describe("readTree", () => {
   test("lists what is attached, at all depths, in an order that does not depend on the registry", async () => {
-    const options = world.options() as Parameters<typeof readTree>[1];
+    const options = world.options();
     const tree = await readTree(IMAGE, options);
     expect(tree.attached.map(({ kind }) => kind)).toEqual([
       "sig",
@@ -342,7 +342,7 @@ describe("readTree", () => {
   });
 
   test("says that there is no such image", async () => {
-    await expect(readTree(`${HOST}/${REPOSITORY}:none`, world.options() as object)).rejects.toMatchObject({
+    await expect(readTree(`${HOST}/${REPOSITORY}:none`, world.options())).rejects.toMatchObject({
       code: "IMAGE_NOT_FOUND",
     });
   });
@@ -350,8 +350,8 @@ describe("readTree", () => {
   test("leaves out what is attached to something else, whatever a registry lists", async () => {
     world = openImages(sandbox, ["foreign-referrers"]);
     await populate();
-    const { attached: found } = await readTree(IMAGE, world.options() as object);
-    const subjects = new Set(found.map(({ subject }) => subject as string));
+    const { attached: found } = await readTree(IMAGE, world.options());
+    const subjects = new Set<string>(found.map(({ subject }) => subject));
     expect([...subjects].filter((one) => one !== image.digest && one !== attached["foreign report"]?.digest)).toEqual(
       [],
     );
