@@ -64,17 +64,17 @@ export async function fetchDescribed(store: ContentStore, descriptor: Descriptor
 export async function walkIndex(store: ContentStore, root: FetchedManifest): Promise<readonly IndexNode[]> {
   const nodes: IndexNode[] = [];
   const seen = new Set<ContentDigest>();
+  let named = 0;
   const visit = async (node: IndexNode): Promise<void> => {
     const { fetched, path } = node;
     if (seen.has(fetched.descriptor.digest)) return;
     seen.add(fetched.descriptor.digest);
     nodes.push(node);
-    if (nodes.length > MAX_INDEX_MANIFESTS) throw tooMany(`more than ${MAX_INDEX_MANIFESTS} manifests`);
     if (fetched.manifest.kind !== "index") return;
     if (path.length >= MAX_INDEX_DEPTH) throw tooMany(`more than ${MAX_INDEX_DEPTH} levels of indexes`);
     const { manifests } = fetched.manifest;
-    if (nodes.length + manifests.length > MAX_INDEX_MANIFESTS + 1)
-      throw tooMany(`more than ${MAX_INDEX_MANIFESTS} manifests`);
+    named += manifests.length;
+    if (named > MAX_INDEX_MANIFESTS) throw tooMany(`more than ${MAX_INDEX_MANIFESTS} manifests`);
     const children = await Promise.all(manifests.map((descriptor) => fetchDescribed(store, descriptor)));
     for (const [index, descriptor] of manifests.entries()) {
       const child = children[index];

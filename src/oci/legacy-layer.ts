@@ -17,8 +17,7 @@ import {
 import { encodeBase64, tryDecodeBase64 } from "../encoding/base64.ts";
 import { encodePem } from "../encoding/pem.ts";
 import { FormatError } from "../errors.ts";
-import { MAX_CHAIN_CERTIFICATES, MAX_SIGNATURE_BYTES } from "../limits.ts";
-import { parseCertificate, parseCertificatesPem, type Certificate } from "../x509/certificate.ts";
+import { parseCertificate, parseCertificatesPem } from "../x509/certificate.ts";
 import type { LegacyContent } from "./candidates.ts";
 import { contentDigestOf } from "./content-digest.ts";
 import type { Descriptor } from "./manifest.ts";
@@ -67,8 +66,6 @@ export function readLegacyLayer(descriptor: Descriptor, bytes: Uint8Array): Lega
 function readSignature(text: string | undefined): Uint8Array {
   if (text === undefined || text === "")
     throw new FormatError("BUNDLE_MALFORMED", `layer has no annotation ${SIGNATURE_ANNOTATION}`);
-  if (text.length > 2 * MAX_SIGNATURE_BYTES)
-    throw new FormatError("LIMIT_EXCEEDED", `annotation ${SIGNATURE_ANNOTATION} is too large`);
   // `attach signature` takes files as they are, with the newline at their end.
   const signature = tryDecodeBase64(text.replaceAll(/[\r\n]/g, ""));
   if (signature === undefined || signature.length === 0)
@@ -86,20 +83,10 @@ function readAnnotations(annotations: Readonly<Record<string, string>>): Omit<Si
     throw new FormatError("CERTIFICATE_MALFORMED", `annotation ${CERTIFICATE_ANNOTATION} holds no certificate`);
   return {
     ...(leaf !== undefined && { signer: { kind: "certificate", certificate: leaf } }),
-    intermediates: chain === "" ? [] : readChain(chain),
+    intermediates: chain === "" ? [] : parseCertificatesPem(chain),
     tlogEntries: logEntry === "" ? [] : [parseRekorBundle(logEntry)],
     rfc3161Timestamps: timestamp === "" ? [] : [parseTimestampFile(timestamp)],
   };
-}
-
-function readChain(pem: string): readonly Certificate[] {
-  const certificates = parseCertificatesPem(pem);
-  if (certificates.length > MAX_CHAIN_CERTIFICATES)
-    throw new FormatError("LIMIT_EXCEEDED", `annotation ${CHAIN_ANNOTATION} has too many certificates`, {
-      expected: `at most ${MAX_CHAIN_CERTIFICATES}`,
-      found: `${certificates.length}`,
-    });
-  return certificates;
 }
 
 /** Says what a layer needs besides the bundle. */

@@ -156,6 +156,15 @@ describe("readCandidates, what a referrer must be", () => {
     expect(found.places[0]?.outcome).toBe("empty");
   });
 
+  test("passes over what the list names and is not there", async () => {
+    await world.attachBundle(image, bundle);
+    const gone = await world.attachBundle(image, bundle, { annotations: { gone: "yes" } });
+    world.intercept = ({ url }) => (url.endsWith(gone.digest) ? Response.json({}, { status: 404 }) : undefined);
+    const found = await read();
+    expect(kindsOf(found)).toEqual(["bundle"]);
+    expect(skippedOf(found)).toEqual([["the list names it, and it is not there", undefined]]);
+  });
+
   test("passes over what is no bundle", async () => {
     const layer = await world.blob("an SBOM", "text/spdx");
     await world.attachBundle(image, bundle, { layers: [layer], artifactType: "text/spdx" });
@@ -202,15 +211,21 @@ describe("readCandidates, what a referrer must be", () => {
     const other = await world.legacySignature(payloadFor(image.digest, { optional: { a: "b" } }));
     const config = await world.blob("{}", "application/vnd.oci.empty.v1+json");
     await world.manifest({ config, layers: [layer], subject: image, artifactType: COSIGN_SIGNATURES });
-    await world.manifest({ config: { ...config, mediaType: COSIGN_SIGNATURES }, layers: [other], subject: image });
+    const own = { ...config, mediaType: COSIGN_SIGNATURES };
+    await world.manifest({ config: own, layers: [other], subject: image });
+    const third = await world.legacySignature(payloadFor(image.digest, { optional: { a: "c" } }));
+    await world.manifest({ config: own, layers: [third], subject: image, artifactType: "application/vnd.example" });
+    const attestation = await world.legacyAttestation(statementFor(image.digest));
+    await world.manifest({ config: own, layers: [attestation], subject: image });
     const found = await read();
     expect(found.candidates.map(({ place, content }) => [place, content.kind])).toEqual([
+      ["oci-1-1", "simple-signing"],
       ["oci-1-1", "simple-signing"],
       ["oci-1-1", "simple-signing"],
     ]);
     expect(kindsOf(await read({ format: "bundle" }))).toEqual([]);
     expect(kindsOf(await read({ want: "attestation" }))).toEqual([]);
-    expect(kindsOf(await read({ format: "legacy" }))).toHaveLength(2);
+    expect(kindsOf(await read({ format: "legacy" }))).toHaveLength(3);
   });
 });
 
@@ -238,7 +253,7 @@ describe("readCandidates, one thing beside another", () => {
     const { size } = layer;
     await world.putLayers(image, "sig", [
       { ...layer, size: size - 1 },
-      { ...layer, size: 2_000_000 },
+      { ...layer, size: 2_000_000_000_000 },
       layer,
       { ...layer, size: size + 1 },
     ]);

@@ -55,6 +55,7 @@ describe("readLegacyLayer (cosign, pkg/oci/internal/signature/layer.go)", () => 
   test.for<readonly [string, string, ((text: string) => string) | undefined, string]>([
     ["without a signature", SIGNATURE, undefined, "BUNDLE_MALFORMED"],
     ["with an empty signature", SIGNATURE, () => "", "BUNDLE_MALFORMED"],
+    ["with a signature of nothing but a newline", SIGNATURE, () => "\n", "BUNDLE_MALFORMED"],
     ["with a signature that is no base64", SIGNATURE, () => "%", "BUNDLE_MALFORMED"],
     ["with a signature that is an envelope", SIGNATURE, () => envelopeBase64(), "BUNDLE_MALFORMED"],
     ["with a signature without end", SIGNATURE, () => "A".repeat(2_000_000), "LIMIT_EXCEEDED"],

@@ -200,6 +200,25 @@ describe("verifyImage, which digest must be signed", () => {
     expect((await verified({ platform: "linux/arm/v7" })).digest).toBe(arm64.digest);
   });
 
+  test("looks at a manifest once, however often and wherever it is named", async () => {
+    await world.index([amd64, amd64, await world.index([amd64])], "v1");
+    await sign(amd64);
+    expect((await verified({ digestRule: "every-leaf" })).digests).toHaveLength(1);
+    const name = `${HOST}/${REPOSITORY}@${arm64.digest}`;
+    const error = await refusal(verified({ digestRule: "leaf-or-linked-parent" }, name));
+    expect((error as ImageNotVerifiedError).places).toHaveLength(2);
+  });
+
+  test("refuses more than a thousand manifests, at all levels together", async () => {
+    await sign(amd64);
+    const some = async (count: number, label: string): Promise<TestDescriptor> =>
+      await world.index(Array.from({ length: count }, () => ({ ...amd64, annotations: { label } })));
+    await world.index([await some(499, "a"), await some(499, "b")], "v1");
+    expect((await verified({ digestRule: "every-leaf" })).digests).toHaveLength(1);
+    await world.index([await some(499, "a"), await some(500, "b")], "v1");
+    expect((await refusal(verified({ digestRule: "every-leaf" }))).code).toBe("LIMIT_EXCEEDED");
+  });
+
   test("refuses indexes within indexes without end", async () => {
     let one = await world.index([amd64]);
     for (let level = 1; level < 4; level += 1) one = await world.index([one], "v1");

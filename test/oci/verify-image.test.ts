@@ -196,6 +196,15 @@ describe("verifyImage, what was signed", () => {
     expect((await verified({ predicateType: "unsafe-any" })).signatures).toHaveLength(1);
   });
 
+  test("takes no legacy signature for a statement of another type", async () => {
+    await GENERATIONS.legacy();
+    expect(await codesOf(verified({ predicateType: PREDICATE_TYPE }))).toEqual([
+      "SIGNATURE_NOT_ACCEPTED",
+      "PREDICATE_TYPE_MISMATCH",
+    ]);
+    expect((await verified({ predicateType: "unsafe-any" })).signatures).toHaveLength(1);
+  });
+
   test("takes no signature over a file for one of an image, even over the bytes of its manifest", async () => {
     const manifest = await world.registry.ask(`/v2/${REPOSITORY}/manifests/${image.digest}`);
     await world.attachBundle(image, bundleFrom(sandbox, { artifact: Buffer.from(manifest.text) }).text);
