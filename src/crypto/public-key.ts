@@ -246,7 +246,7 @@ const SMALL_ORDER_Y: readonly Uint8Array[] = [
 /** Refuses what no key generation gives: a wrong length, a coordinate that is not reduced (RFC 8032 §5.1.3), a small order. */
 function checkEd25519(keyBytes: Uint8Array): void {
   if (keyBytes.length !== 32) throw malformed(`of type Ed25519 has ${keyBytes.length} bytes instead of 32`);
-  const y = keyBytes.slice();
+  const y = Uint8Array.from(keyBytes); // the slice of a Buffer is no copy
   y[31] = (y[31] as number) & 0x7f; // the topmost bit is the sign of x
   // p = 2^255 - 19
   const reduced = y[31] !== 0x7f || (y[0] as number) < 0xed || y.subarray(1, 31).some((byte) => byte !== 0xff);

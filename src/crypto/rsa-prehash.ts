@@ -67,7 +67,7 @@ export async function verifyPssDigest(
   const unused = 8 * emLen - emBits;
   if ((maskedDb[0] as number) >> (8 - unused) !== 0) return false; // step 6
   // Steps 7 and 8: DB = maskedDB xor MGF1(H)
-  const db = maskedDb.slice();
+  const db = Uint8Array.from(maskedDb);
   for (let counter = 0, at = 0; at < db.length; counter++, at += hLen) {
     const mask = await digestOf(hash, concatBytes(h, Uint8Array.of(0, 0, 0, counter)));
     for (let i = 0; i < hLen && at + i < db.length; i++) db[at + i] = (db[at + i] as number) ^ (mask[i] as number);

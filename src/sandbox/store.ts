@@ -50,7 +50,7 @@ export function createMemoryStore(): SandboxStore {
     create() {
       let pieces: Uint8Array[] = [];
       return {
-        write: (bytes) => void pieces.push(bytes.slice()),
+        write: (bytes) => void pieces.push(Uint8Array.from(bytes)),
         keep: (name) => void files.set(prefix + name, concatBytes(...pieces)),
         discard: () => void (pieces = []),
       };

@@ -245,7 +245,7 @@ function requireProtected(reader: DerReader, digestAlgorithm: DigestAlgorithm, s
 
 /** RFC 5652 §5.4: the IMPLICIT [0] tag in the signedAttrs is not used for the DER encoding, rather an EXPLICIT SET OF tag is used. */
 function asSet(signedAttributes: Uint8Array): Uint8Array {
-  const set = signedAttributes.slice();
+  const set = Uint8Array.from(signedAttributes); // the slice of a Buffer is no copy
   set[0] = Tag.set;
   return set;
 }

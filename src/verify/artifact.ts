@@ -110,7 +110,7 @@ async function collect(artifact: AsyncIterable<Uint8Array> | ReadableStream<Uint
         },
       );
     }
-    chunks.push(chunk.slice()); // a stream may use its buffer again
+    chunks.push(Uint8Array.from(chunk)); // a stream may use its buffer again, and the slice of a Buffer is no copy
   });
   return concatBytes(...chunks);
 }

@@ -52,7 +52,7 @@ function flipFirstBit(): TransformStream<Uint8Array, Uint8Array> {
       const [first] = piece;
       if (!isFirst || first === undefined) return controller.enqueue(piece);
       isFirst = false;
-      const changed = piece.slice();
+      const changed = Uint8Array.from(piece);
       changed[0] = first ^ 1;
       controller.enqueue(changed);
     },
