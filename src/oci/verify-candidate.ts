@@ -6,7 +6,7 @@
 
 import type { Bundle } from "../bundle/bundle.ts";
 import type { JsonValue } from "../encoding/json.ts";
-import { InputError, PolicyError, VerificationError } from "../errors.ts";
+import { PolicyError, ServiceError, SigstoreError, VerificationError } from "../errors.ts";
 import { createBundle } from "../sign/create-bundle.ts";
 import type { TrustedRoot } from "../trust/trusted-root.ts";
 import type { ExpectedSigner } from "../verify/options.ts";
@@ -181,22 +181,26 @@ async function withLogEntry(
   }
   if (from === undefined || bundle.verificationMaterial.tlogEntries.length > 0) return bundle;
   const artifact = content.kind === "simple-signing" ? content.payload : { digests: [toDigest(digest)] as const };
-  const key = signer.keys?.length === 1 ? signer.keys[0].publicKey : undefined;
-  if (signer.keys !== undefined && key === undefined) {
-    throw new InputError("USAGE_INVALID", "log entries can be looked up for one key at a time", {
-      remedy: "give one key",
-    });
-  }
   // Only what the log says is wanted: chain and timestamps stay as they are, for the verifier to judge.
   const { signature, signer: claimed } = parts;
-  const found = await createBundle({ signature, signer: claimed }, artifact, {
-    fetch: from.fetch,
-    timeoutMs: LOG_TIMEOUT_MS,
-    ...(key !== undefined && { publicKey: key }),
-    log: { rekorUrl: from.rekorUrl, trustedRoot },
-  });
-  const { tlogEntries } = found.verificationMaterial;
-  return { ...bundle, verificationMaterial: { ...bundle.verificationMaterial, tlogEntries } };
+  let failure: SigstoreError | undefined;
+  for (const publicKey of signer.keys?.map((key) => key.publicKey) ?? [undefined]) {
+    try {
+      const found = await createBundle({ signature, signer: claimed }, artifact, {
+        fetch: from.fetch,
+        timeoutMs: LOG_TIMEOUT_MS,
+        publicKey,
+        log: { rekorUrl: from.rekorUrl, trustedRoot },
+      });
+      const { tlogEntries } = found.verificationMaterial;
+      return { ...bundle, verificationMaterial: { ...bundle.verificationMaterial, tlogEntries } };
+    } catch (error) {
+      if (!(error instanceof SigstoreError) || error instanceof ServiceError) throw error;
+      // That another of the keys did not sign says little.
+      if (failure === undefined || failure.code === "SIGNATURE_INVALID") failure = error;
+    }
+  }
+  throw failure ?? new TypeError("there is at least one key");
 }
 
 /** Says what can be done where a signature of before bundles came without its log entry. */

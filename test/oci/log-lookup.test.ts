@@ -108,6 +108,15 @@ describe("verifyImage, a legacy signature without its log entry", () => {
     await put({ entries, signer: { keys } });
     const { publicKey } = bundleFrom(sandbox, { signer: { keys } });
     expect((await verified({ identity: undefined, keys: [{ publicKey }] })).signatures).toHaveLength(1);
+    const other = bundleFrom(sandbox, { signer: { keys: signerKeys("ed25519") } });
+    const both = [{ publicKey: other.publicKey }, { publicKey }] as const;
+    expect((await verified({ identity: undefined, keys: both })).signatures).toHaveLength(1);
+    logged = [];
+    expect(await reasonsOf(verified({ identity: undefined, keys: both }))).toEqual(["TLOG_THRESHOLD_NOT_MET"]);
+    asked = [];
+    const others = verified({ identity: undefined, keys: [{ publicKey: other.publicKey }] });
+    expect(await reasonsOf(others)).toEqual(["SIGNATURE_INVALID"]);
+    expect(asked).toEqual([]);
   });
 
   test("keeps its timestamp", async () => {
