@@ -6,7 +6,8 @@ import {
   type ImageVerifierOptions,
   type VerifyImagePolicy,
 } from "../../src/oci/verified-image.ts";
-import { email } from "../support/certificates.ts";
+import { parseDetachedSct } from "../../src/x509/sct.ts";
+import { dns, email, prim } from "../support/certificates.ts";
 import {
   COSIGN_SIGNATURES,
   HOST,
@@ -20,7 +21,7 @@ import {
   type TestDescriptor,
 } from "../support/images.ts";
 import { refusal } from "../support/outcome.ts";
-import { signerKeys } from "../support/sandbox/authorities.ts";
+import { detachedSct, ISSUER, issueCertificate, signerKeys } from "../support/sandbox/authorities.ts";
 import {
   ALICE_SIGNED,
   bundleFrom,
@@ -133,6 +134,31 @@ describe("verifyImage, whatever generation the signature is of", () => {
   test.for(EACH)("counts a signed timestamp of one as %s", async (generation) => {
     await GENERATIONS[generation]();
     expect((await verified({ thresholds: { timestamp: 1 } })).signatures).toHaveLength(1);
+  });
+});
+
+describe("verifyImage, whose certificate it is", () => {
+  test.for(EACH)("knows a name of a host, or its address, in one as %s", async (generation) => {
+    for (const [name, value] of [
+      [dns("builder.example.com"), "builder.example.com"],
+      [prim(7, Uint8Array.of(192, 0, 2, 7)), "192.0.2.7"],
+    ] as const) {
+      await GENERATIONS[generation]({ signer: { request: { names: [name] } } });
+      const identity = { subjectAlternativeName: value, issuer: ISSUER };
+      expect((await verified({ identity })).signatures).toHaveLength(1);
+      expect((await refusal(verified({ identity: { ...identity, subjectAlternativeName: `x${value}` } }))).code).toBe(
+        "SIGNATURE_NOT_ACCEPTED",
+      );
+    }
+  });
+
+  test.for(EACH)("takes a promise of publication that came beside the certificate of one as %s", async (generation) => {
+    const signer = issueCertificate(sandbox.ca, { ctLogs: [] }, sandbox.ctLog);
+    await GENERATIONS[generation]({ signer });
+    const [code, reason] = await codesOf(verified());
+    expect([code, reason]).toEqual(["SIGNATURE_NOT_ACCEPTED", "SCT_THRESHOLD_NOT_MET"]);
+    const detachedScts = [parseDetachedSct(detachedSct(sandbox.ctLog, signer.der))];
+    expect((await verified({ detachedScts })).signatures).toHaveLength(1);
   });
 });
 
@@ -371,6 +397,23 @@ describe("verifyImage, where there is nothing", () => {
   test("says that there is no such image", async () => {
     expect((await refusal(verified({}, `${HOST}/${REPOSITORY}:v2`))).code).toBe("IMAGE_NOT_FOUND");
     expect((await refusal(verified({}, `${HOST}/${REPOSITORY}@${OTHER_DIGEST}`))).code).toBe("IMAGE_NOT_FOUND");
+  });
+
+  test("says what is wrong with a tag that names no signatures, and looks further", async () => {
+    const layer = await world.blob("{}", SIMPLE_SIGNING);
+    await world.putLayers(image, "sig", [layer]);
+    world.intercept = ({ url }) =>
+      url.endsWith(".sig")
+        ? Response.json(
+            { schemaVersion: 1 },
+            { headers: { "content-type": "application/vnd.oci.image.manifest.v1+json" } },
+          )
+        : undefined;
+    const error = await refusal(verified());
+    expect(error).toMatchObject({ code: "SIGNATURE_NOT_FOUND", cause: { code: "MANIFEST_MALFORMED" } });
+    expect(error.found).toContain("manifest.schemaVersion is not 2");
+    await GENERATIONS.bundle();
+    expect((await verified()).signatures).toHaveLength(1);
   });
 
   test.for(["bundle", "legacy"] as const)("looks only for the format %s where that is asked for", async (format) => {
