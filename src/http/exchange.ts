@@ -219,8 +219,14 @@ export class HttpExchange {
           },
           Math.min(MAX_TIMER_MS, Math.max(0, left)),
         );
-        const { done, value } = await reader.read().finally(() => clearTimeout(timer));
-        if (isTooSlow) break;
+        const read = await reader
+          .read()
+          .catch((error: unknown) => {
+            if (!isTooSlow) throw error;
+          })
+          .finally(() => clearTimeout(timer));
+        if (isTooSlow || read === undefined) break;
+        const { done, value } = read;
         if (done) return;
         waited += performance.now() - began;
         length += value.length;

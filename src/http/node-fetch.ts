@@ -12,6 +12,8 @@ import type { Fetch } from "./request.ts";
 const MAX_SOCKETS = 16;
 /** What is left of an answer that nobody reads is read away up to here, so that the connection can be used again. */
 const MAX_DRAINED_BYTES = 64 * 1024;
+/** … if it comes soon. */
+const DRAIN_TIMEOUT_MS = 500;
 
 /**
  * Makes a `fetch` that keeps connections. It follows no redirect, decodes nothing, and takes plain objects for headers, and text and bytes
@@ -90,13 +92,31 @@ class NodeBody {
 
   getReader(): { read(): Promise<IteratorResult<Uint8Array>>; cancel(): Promise<void> } {
     const iterator = this[Symbol.asyncIterator]();
-    return { read: () => iterator.next(), cancel: () => this.cancel() };
+    let isReading = false;
+    return {
+      read: async () => {
+        isReading = true;
+        try {
+          return await iterator.next();
+        } finally {
+          isReading = false;
+        }
+      },
+      cancel: async () => {
+        // Who waits for more does not wait any longer.
+        if (isReading) this.#message.destroy();
+        else await this.cancel();
+      },
+    };
   }
 
   /** Gives up what is left: what is short is read away, and for the rest the connection is closed. */
   cancel(): Promise<void> {
     const message = this.#message;
     let left = MAX_DRAINED_BYTES;
+    const timer = setTimeout(() => message.destroy(), DRAIN_TIMEOUT_MS);
+    timer.unref();
+    message.on("close", () => clearTimeout(timer));
     message.on("data", (chunk: Uint8Array) => {
       left -= chunk.length;
       if (left < 0) message.destroy();

@@ -64,6 +64,19 @@ const KINDS: Readonly<Record<string, Manifest["kind"]>> = {
   [DOCKER_INDEX]: "index",
 };
 
+const KNOWN: ReadonlySet<string> = new Set([
+  "schemaVersion",
+  "mediaType",
+  "artifactType",
+  "config",
+  "layers",
+  "manifests",
+  "subject",
+  "annotations",
+  "fsLayers",
+]);
+const KNOWN_IN_LOWER_CASE: ReadonlySet<string> = new Set([...KNOWN].map((key) => key.toLowerCase()));
+
 /** Lists the media types of manifests and indexes that are read here. */
 export const MANIFEST_MEDIA_TYPES: readonly string[] = Object.keys(KINDS);
 
@@ -102,8 +115,16 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
       found: JSON.stringify(mediaType.slice(0, 160)),
     });
   }
+  const keys = document.keys();
+  // Readers in Go do not mind capitals: for them `Layers` are layers, and the last one counts.
+  const disguised = keys.find((key) => !KNOWN.has(key) && KNOWN_IN_LOWER_CASE.has(key.toLowerCase()));
+  if (disguised !== undefined)
+    throw new FormatError("MANIFEST_MALFORMED", "manifest has a field in other letters than it is written with", {
+      expected: [...KNOWN].find((key) => key.toLowerCase() === disguised.toLowerCase()),
+      found: disguised,
+    });
   const foreign = (kind === "image" ? ["manifests", "fsLayers"] : ["layers", "config", "fsLayers"]).find((name) =>
-    document.keys().includes(name),
+    keys.includes(name),
   );
   if (foreign !== undefined)
     throw new FormatError("MANIFEST_MALFORMED", `${kind === "image" ? "manifest" : "index"} has ${foreign} too`, {

@@ -5,6 +5,7 @@
  */
 
 import { InputError } from "../errors.ts";
+import { redactSecrets } from "../http/redact.ts";
 import { isContentDigest, type ContentDigest } from "./content-digest.ts";
 
 /** Names an image in a registry. */
@@ -24,6 +25,9 @@ const DOCKER_HUB = "index.docker.io";
 const COMPONENT = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
 const REPOSITORY = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 const MAX_REPOSITORY_LENGTH = 255;
+/** A host, a name, a tag and a digest of SHA-512 have less. */
+const MAX_REFERENCE_LENGTH = 1024;
+const NO_DIGEST = "what follows the @ is not a digest";
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const HOST =
   /^(?:\[[0-9a-f:]+\]|(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::([0-9]{1,5}))?$/i;
@@ -35,15 +39,20 @@ const HOST =
  * @see distribution/reference, "Grammar"; Docker Hub's defaults as go-containerregistry has them
  */
 export function parseReference(text: string): ImageReference {
-  const fail = (problem: string): InputError =>
-    new InputError("REFERENCE_MALFORMED", `${JSON.stringify(text.slice(0, 300))} is not a reference: ${problem}`, {
+  const at = text.indexOf("@");
+  const fail = (problem: string): InputError => {
+    // What stands before the @ of a URL may be a password.
+    const shown = at === -1 || problem === NO_DIGEST ? text.slice(Math.max(0, at)) : text;
+    const written = JSON.stringify(redactSecrets(shown).slice(0, 300));
+    return new InputError("REFERENCE_MALFORMED", `${written} is not a reference: ${problem}`, {
       expected: "registry/repository:tag or registry/repository@sha256:…",
     });
+  };
+  if (text.length > MAX_REFERENCE_LENGTH) throw fail("it is too long");
   if (/^[a-z]+:\/\//i.test(text)) throw fail("it begins with the scheme of a URL");
-  const at = text.indexOf("@");
   const named = at === -1 ? text : text.slice(0, at);
   const digest = at === -1 ? undefined : text.slice(at + 1);
-  if (digest !== undefined && !isContentDigest(digest)) throw fail("what follows the @ is not a digest");
+  if (digest !== undefined && !isContentDigest(digest)) throw fail(NO_DIGEST);
   const slash = named.indexOf("/");
   const first = slash === -1 ? "" : named.slice(0, slash);
   // Only what could not be a part of a repository's name is taken for a host.
@@ -72,6 +81,8 @@ function readHost(text: string, fail: (problem: string) => InputError): string {
   if (match[1] !== undefined && (Number(match[1]) < 1 || Number(match[1]) > 65_535))
     throw fail("there is no such port");
   const host = text.toLowerCase();
+  // Numbers that only look like an address are none for a URL either.
+  if (!URL.canParse(`https://${host}`)) throw fail("the host is malformed");
   return host === "docker.io" || host === "registry-1.docker.io" ? DOCKER_HUB : host;
 }
 

@@ -328,7 +328,7 @@ export class RegistrySession {
 
 /** Tells how many bytes of an answer were read, once nobody reads any more of it. */
 function counted(response: Response, tell: (bytes: number) => void): Response {
-  const { body, status, statusText, headers } = response;
+  const { body, status, headers } = response;
   if (body === null) {
     tell(0);
     return response;
@@ -364,7 +364,8 @@ function counted(response: Response, tell: (bytes: number) => void): Response {
     },
     { highWaterMark: 0 },
   );
-  return new Response(stream, { status, statusText, headers });
+  // Not a `Response`, which would take the headers apart: what gave this one need not be the standard `fetch`.
+  return { status, headers, body: stream } as unknown as Response;
 }
 
 type Scheme = "https" | "http";
