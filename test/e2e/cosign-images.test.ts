@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startSandbox, type Sandbox } from "../../src/sandbox/sandbox.ts";
+import { projectDir } from "../support/shared.ts";
 import { outcomeOfRun } from "./support/command-line.ts";
 import { ImageWorld, type PushedImage } from "./support/images.ts";
+import { startTlsRegistry } from "./support/tls-registry.ts";
 
 const FORMATS = ["bundle", "legacy"] as const;
 type Format = (typeof FORMATS)[number];
@@ -246,6 +248,50 @@ describe("signatures of images", () => {
     const { status, stdout } = await verify(image.pinned);
     expect([status, (JSON.parse(stdout) as unknown[]).length]).toEqual([0, 2]);
   });
+});
+
+describe("authorities in files", () => {
+  /** The authorities of a trusted root in PEM: an intermediate, and the root last. */
+  const chainOf = (path: string): string => {
+    const { certificateAuthorities } = JSON.parse(readFileSync(path, "utf8")) as {
+      certificateAuthorities: { certChain: { certificates: { rawBytes: string }[] } }[];
+    };
+    const certificates = certificateAuthorities[0]?.certChain.certificates ?? [];
+    return certificates
+      .map(({ rawBytes }) => `-----BEGIN CERTIFICATE-----\n${rawBytes}\n-----END CERTIFICATE-----\n`)
+      .join("");
+  };
+
+  test.each(FORMATS)(
+    "TestSignVerifyCertBundle, TestVerifyWithCARoots, %s: the chain that is named, and no other",
+    async (format) => {
+      await world.must(["sign", ...flagsOf(format), ...(await world.token()), image.pinned]);
+      const own = world.write("chain.pem", chainOf(sandbox.paths.trustedRoot));
+      const other = world.write("other.pem", chainOf(join(projectDir, "testdata", "real", "a", "trusted_root.json")));
+      const question = (chain: string): string[] => [
+        "verify",
+        ...world.trust,
+        ...world.identity(),
+        "--certificate-chain",
+        chain,
+        image.pinned,
+      ];
+      expect(await world.run(question(own))).toMatchObject({ status: 0 });
+      expect(await world.run(question(other))).toMatchObject({ status: 12 });
+      const [, root = ""] = readFileSync(own, "utf8").split(/(?<=-----END CERTIFICATE-----\n)/);
+      const roots = ["verify", ...world.trust, ...world.identity(), "--ca-roots", world.write("root.pem", root)];
+      // The root alone does not lead to the certificate, whose issuer nobody here trusts.
+      expect(await world.run([...roots, image.pinned])).toMatchObject({ status: 12 });
+    },
+  );
+
+  test.each(["--certificate", "--ca-intermediates", "--signature", "--payload"])(
+    "%s is an error for images, not ignored",
+    async (flag) => {
+      const run = await world.run(["verify", ...world.trust, ...world.identity(), flag, "file", image.pinned]);
+      expect([run.status, outcomeOfRun(run)]).toEqual([1, "USAGE_INVALID"]);
+    },
+  );
 });
 
 describe("bundles and configurations", () => {
@@ -492,6 +538,33 @@ describe("layouts and registries", () => {
       Payload: Buffer.from(payload).toString("base64"),
     });
   });
+
+  test.each(FORMATS)(
+    "TestInsecureRegistry, TestAttestInsecureRegistry, %s: a certificate of nobody's",
+    async (format) => {
+      const tls = await startTlsRegistry(world.host);
+      try {
+        const [, name = ""] = image.pinned.split("/");
+        const reference = `${tls.host}/${name}`;
+        const refused = await world.run(["sign", ...flagsOf(format), ...alice.sign, reference]);
+        expect([refused.status, outcomeOfRun(refused)]).toEqual([1, "HTTP_REQUEST_FAILED"]);
+        const authority = world.write("authority.pem", tls.authority);
+        for (const flags of [["--allow-insecure-registry"], ["--registry-cacert", authority]]) {
+          await sign(format, reference, ...flags);
+          expect(await verify(reference, ...flags)).toMatchObject({ status: 0 });
+          await attest(format, reference, "custom", world.write("p.json", "{}"), ...flags);
+          expect(await verifyAttestation(reference, "custom", ...flags)).toMatchObject({ status: 0 });
+        }
+        expect(await verify(reference)).toMatchObject({ status: 1 });
+        const wrong = await verify(reference, "--registry-cacert", authority, "--registry-server-name", "other.test");
+        expect(wrong).toMatchObject({ status: 1 });
+        const right = ["--registry-cacert", authority, "--registry-server-name", "registry.test"];
+        expect(await verify(reference, ...right)).toMatchObject({ status: 0 });
+      } finally {
+        tls.close();
+      }
+    },
+  );
 
   test("a tag that is not there: exit status 11", async () => {
     expect(await verify(image.tagged.replace(":v1", ":v2"))).toMatchObject({ status: 11 });

@@ -1,0 +1,47 @@
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { SCENARIOS, type Counterpart } from "./scenarios.ts";
+
+/** What is still to be asked. Whoever adds the test takes the name out of here. */
+const OPEN = [
+  "TestAttestInsecureRegistry",
+  "TestDockerfileVerify",
+  "TestInsecureRegistry",
+  "TestManifestVerify",
+  "TestSignVerifyCertBundle",
+  "TestSignVerifyContainerWithCertificateChain",
+  "TestSignVerifyContainerWithSigningConfigWithCertificate",
+  "TestSignVerifyMultipleIdentitiesKeyless",
+];
+
+const all = Object.entries(SCENARIOS);
+const counterparts = all.flatMap(([name, answer]): readonly (readonly [string, Counterpart])[] =>
+  answer.kind === "tests" ? answer.tests.map((one) => [name, one]) : [],
+);
+
+describe("the scenarios of cosign's own suite", () => {
+  test.for(counterparts)("%s is asked here", ([, { file, title }]) => {
+    const path = new URL(`../${file}`, import.meta.url);
+    expect(existsSync(path), file).toBe(true);
+    const titles = [...readFileSync(path, "utf8").matchAll(/"((?:[^"\\\n]|\\.)*)"/g)].map(([, text = ""]) => text);
+    expect(
+      titles.filter((text) => text.startsWith(title)),
+      `${file}: ${title}`,
+    ).not.toEqual([]);
+  });
+
+  test("that do not apply have a reason", () => {
+    for (const [name, answer] of all)
+      if (answer.kind === "does-not-apply") expect(answer.reason.length, name).toBeGreaterThan(20);
+  });
+
+  test("that nobody asks yet are these, and no other", () => {
+    const open = all.flatMap(([name, { kind }]) => (kind === "open" ? [name] : []));
+    expect(open.toSorted()).toEqual(OPEN);
+  });
+
+  test("are as many as the suite has", () => {
+    // e2e_test.go: 21 about signatures, 13 about bundles, 16 about attestations, 6 about blobs, 12 others.
+    expect(all.filter(([name]) => name.startsWith("Test"))).toHaveLength(21 + 13 + 16 + 6 + 12 + 11 + 6);
+  });
+});
