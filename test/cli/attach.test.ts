@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Context } from "../../src/cli/context.ts";
+import { COMMANDS } from "../../src/cli/program.ts";
 import {
   HOST,
   openImages,
@@ -342,5 +343,41 @@ describe("download signature, download attestation", () => {
     await world.attachBundle(image, bundleAbout(image.digest));
     const environment = { COSIGN_MAX_ATTACHMENT_SIZE: "100B" };
     expect((await run("download signature", [], { environment })).stderr).toContain("too large");
+  });
+});
+
+describe("the examples of the help", () => {
+  const names = ["attach signature", "attach attestation", "attach sbom"].flatMap((name) => [
+    name,
+    name.replace("attach", "download"),
+  ]);
+
+  test.for(names)("of %s run", async (name) => {
+    const { examples = [] } = (await COMMANDS.find((listed) => listed.name === name)?.load()) ?? {};
+    expect(examples.length).toBeGreaterThan(0);
+    const provenance = bundleAbout(image.digest, { predicateType: "https://slsa.dev/provenance/v1" });
+    const cert = legacyOf(bundleFrom(sandbox).json).certificatePem ?? "";
+    const files: Readonly<Record<string, string>> = {
+      "app.sigstore.json": bundleAbout(image.digest),
+      "provenance.sigstore.json": provenance,
+      "sbom.sigstore.json": bundleAbout(image.digest, { predicateType: "https://spdx.dev/Document" }),
+      "payload.json": payloadFor(image.digest),
+      "payload.sig": "c2lnbmF0dXJl",
+      "signer.pem": cert,
+      "app.spdx.json": "{}",
+      "app.cdx.xml": "<bom/>",
+    };
+    await world.attachBundle(image, provenance);
+    await world.index([{ ...image, platform: { os: "linux", architecture: "amd64" } }], "v1");
+    await run("attach sbom", ["--sbom", file("any", "x"), "--platform", "linux/amd64"]);
+    if (!name.endsWith("sbom") || name.startsWith("attach")) await world.image("app", "v1");
+    for (const example of examples) {
+      const words = example.split(" ").slice(1);
+      const args = words.map((word) => {
+        const content = files[word];
+        return content === undefined ? word.replace("registry.example.com", HOST) : file(word, content);
+      });
+      expect(await runInProcess(args, { fetch: world.fetch }), example).toMatchObject({ status: 0 });
+    }
   });
 });
