@@ -139,7 +139,10 @@ export interface VerifiedDigest {
 export interface VerifiedImage {
   /** As it was given. */
   readonly name: string;
-  /** `registry/repository@sha256:…`: what is now proven, and what to use. A tag may have moved since. */
+  /**
+   * `registry/repository@sha256:…`: what is now proven, and what to use. A tag may have moved since. With claims skipped, it is only what
+   * the tag named: see `unproven`.
+   */
   readonly pinned: string;
   /** What the reference names, or the manifest of the platform. */
   readonly digest: ContentDigest;

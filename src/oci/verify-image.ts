@@ -409,11 +409,9 @@ function notVerified(
     signer.identity !== undefined &&
     errors.every(({ code }) => code === "CERTIFICATE_MISSING" || code === "SIGNER_KIND_MISMATCH");
   const reasons = [...new Set(refused.map(({ error, place, format }) => `${error.message} (${format}, ${place})`))];
-  const listed =
-    reasons.length > MAX_LISTED ? [...reasons.slice(0, MAX_LISTED), `${reasons.length - MAX_LISTED} more`] : reasons;
   return new ImageNotVerifiedError(
     lacksCertificate ? "CERTIFICATE_MISSING" : isSignature ? "SIGNATURE_NOT_ACCEPTED" : "ATTESTATION_NOT_ACCEPTED",
-    `no matching ${isSignature ? "signatures" : "attestations"}: ${listed.join("; ")}`,
+    `no matching ${isSignature ? "signatures" : "attestations"}: ${listSome(reasons).join("; ")}`,
     found,
     {
       expected: telling.expected,
@@ -427,7 +425,11 @@ function notVerified(
 
 function describePlace({ location, outcome, skipped }: PlaceReport): string {
   const passedOver = skipped.map(({ digest, reason }) => `${digest} was passed over: ${reason}`);
-  return [`${location}: ${outcome === "absent" ? "absent" : "nothing of use"}`, ...passedOver].join(", ");
+  return [`${location}: ${outcome === "absent" ? "absent" : "nothing of use"}`, ...listSome(passedOver)].join(", ");
+}
+
+function listSome(items: readonly string[]): readonly string[] {
+  return items.length > MAX_LISTED ? [...items.slice(0, MAX_LISTED), `${items.length - MAX_LISTED} more`] : items;
 }
 
 /**

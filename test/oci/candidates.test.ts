@@ -310,6 +310,29 @@ describe("readCandidates, one thing beside another", () => {
   });
 });
 
+describe("readCandidates, hostile manifests", () => {
+  test("throw nothing but its own errors, whatever byte is another", async () => {
+    const layer = await world.legacySignature(
+      payloadFor(image.digest),
+      { timestamps: [], entries: [] },
+      { "dev.sigstore.cosign/chain": "" },
+    );
+    const config = await world.blob("{}", "application/vnd.oci.image.config.v1+json");
+    const text = JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [layer] });
+    let [rejected, served] = [0, ""];
+    world.intercept = ({ url }) =>
+      url.endsWith(".sig") ? new Response(served, { headers: { "content-type": OCI_MANIFEST } }) : undefined;
+    for (let at = 0; at < text.length; at += 7) {
+      for (const edit of ['"', "{", "0", "null", "]"]) {
+        served = text.slice(0, at) + edit + text.slice(at + 1);
+        const [outcome] = kindsOf(await read());
+        if (outcome !== "simple-signing") rejected += 1;
+      }
+    }
+    expect(rejected).toBeGreaterThan(500);
+  });
+});
+
 describe("readCandidates, limits", () => {
   test("refuses what is larger than one may be, without asking for it", async () => {
     const layer = await world.legacySignature(payloadFor(image.digest));

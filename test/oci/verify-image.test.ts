@@ -394,6 +394,18 @@ describe("verifyImage, where there is nothing", () => {
     expect(error.found).toContain(`${HOST}/${REPOSITORY}:${tag}.sig: absent`);
   });
 
+  test("lists some of many things that it passed over, or refused; all are in the fields of the error", async () => {
+    for (let n = 0; n < 8; n += 1) await world.attachBundle(image, "x", { layers: [], annotations: { n: `${n}` } });
+    const passedOver = (await refusal(verified())) as ImageNotVerifiedError;
+    expect(passedOver.found?.match(/was passed over/g)).toHaveLength(5);
+    expect(passedOver.found).toContain("3 more");
+    expect(passedOver.places[0]?.skipped).toHaveLength(8);
+    for (let n = 0; n < 8; n += 1) await world.attachBundle(image, `{"mediaType":"${n}"}`);
+    const refused = (await refusal(verified())) as ImageNotVerifiedError;
+    expect(refused.refused).toHaveLength(8);
+    expect(refused.message.length).toBeLessThan(2000);
+  });
+
   test("says that there is no such image", async () => {
     expect((await refusal(verified({}, `${HOST}/${REPOSITORY}:v2`))).code).toBe("IMAGE_NOT_FOUND");
     expect((await refusal(verified({}, `${HOST}/${REPOSITORY}@${OTHER_DIGEST}`))).code).toBe("IMAGE_NOT_FOUND");
