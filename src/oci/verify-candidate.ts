@@ -7,7 +7,6 @@
 import type { Bundle } from "../bundle/bundle.ts";
 import type { JsonValue } from "../encoding/json.ts";
 import { PolicyError, ServiceError, SigstoreError, VerificationError } from "../errors.ts";
-import { createBundle } from "../sign/create-bundle.ts";
 import type { TrustedRoot } from "../trust/trusted-root.ts";
 import type { ExpectedSigner } from "../verify/options.ts";
 import type { Verifier } from "../verify/verifier.ts";
@@ -186,6 +185,8 @@ async function withLogEntry(
   let failure: SigstoreError | undefined;
   for (const publicKey of signer.keys?.map((key) => key.publicKey) ?? [undefined]) {
     try {
+      // Whoever looks nothing up needs none of it.
+      const { createBundle } = await import("../sign/create-bundle.ts");
       const found = await createBundle({ signature, signer: claimed }, artifact, {
         fetch: from.fetch,
         timeoutMs: LOG_TIMEOUT_MS,
