@@ -116,6 +116,24 @@ describe("updateTag, whoever else writes", () => {
     expect(await listed(repository, time)).toContain(entry("first").digest);
   });
 
+  test("lets another take an entry out on purpose, after it has put it back in vain", async () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const { time, random, repository, options } = race(seed, (next) => 5 + 95 * next());
+      await time.run(repository.client().pushManifest(indexOf(entry("old")), OCI_INDEX, { tag: TAG }));
+      const later = async (work: () => Promise<void>): Promise<void> => {
+        await time.sleep(500 * random());
+        await work();
+      };
+      await time.run(
+        Promise.all([
+          later(() => addToFallbackIndex(repository.client(), SUBJECT, entry("new"), options)),
+          later(() => removeFromFallbackIndex(repository.client(), SUBJECT, [entry("old").digest], options)),
+        ]),
+      );
+      expect(await listed(repository, time)).toContain(entry("new").digest);
+    }
+  });
+
   test("gives up where another takes the entry away every time, and says so", async () => {
     const repository = new MemoryRepository();
     const client = repository.client();
