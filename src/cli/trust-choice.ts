@@ -4,11 +4,13 @@
  * @module
  */
 
+import { isJsonLines } from "../bundle/bundle-candidates.ts";
+import { tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { readInputFile } from "../files/read-file.ts";
 import { resolveTrust } from "../files/verify-file.ts";
 import { MAX_TRUST_FILE_BYTES } from "../limits.ts";
 import type { TrustSource } from "../trust/trust-source.ts";
-import { parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
+import { listsLogs, parseTrustedRoot, type TrustedRoot } from "../trust/trusted-root.ts";
 import type { LoadTrustOptions } from "../tuf/load-trust.ts";
 import { trace, warn, type Context } from "./context.ts";
 import { usage, type Flags } from "./flags.ts";
@@ -75,9 +77,29 @@ async function load(flags: Flags, context: Context): ReturnType<typeof resolveTr
       remedy: "leave one of both out",
     });
   }
-  if (path !== undefined) return await naming(path, () => resolveTrust({ path }));
+  if (path !== undefined) return await naming(path, () => loadRootFile(path, profile === "github"));
   if (needsNoTrust(flags)) return { trustedRoot: EMPTY_ROOT, source: { kind: "caller" }, notices: [] };
   return await resolveTrust(await tufOptions(flags, context, staging ? "staging" : profile));
+}
+
+/**
+ * Reads a trusted root file, or one of several: `gh attestation trusted-root` prints that of the public-good instance and that of GitHub's
+ * own, one a line. They are never joined: the profile says which of both is meant, and so whether there must be logs.
+ */
+async function loadRootFile(path: string, isGithub: boolean): ReturnType<typeof resolveTrust> {
+  const bytes = await readInputFile(path, MAX_TRUST_FILE_BYTES, "trusted root");
+  const source = { kind: "file", path } as const;
+  if (!isJsonLines(bytes)) return { trustedRoot: parseTrustedRoot(bytes), source, notices: [] };
+  const lines = (tryDecodeUtf8(bytes) ?? "").split("\n").filter((line) => line.trim() !== "");
+  const meant = lines.map((line) => parseTrustedRoot(line)).filter((root) => listsLogs(root) !== isGithub);
+  const [trustedRoot, ...others] = meant;
+  if (trustedRoot !== undefined && others.length === 0) return { trustedRoot, source, notices: [] };
+  throw usage(`file holds ${meant.length} of the trusted roots that ${isGithub ? "list no logs" : "list logs"}`, {
+    expected: "exactly one",
+    remedy: isGithub
+      ? "give a file with the trusted root of GitHub's instance alone"
+      : "give a file with the trusted root that is meant alone; that of GitHub's instance needs --profile github",
+  });
 }
 
 /**

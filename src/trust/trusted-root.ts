@@ -232,6 +232,11 @@ export function operatorOf(
   return authority.operator ?? ("logId" in authority ? encodeHex(authority.logId) : authority.uri);
 }
 
+/** Says whether a root lists transparency logs, be it such as cannot be read. That of GitHub's own instance does not. */
+export function listsLogs({ tlogs, unusable }: TrustedRoot): boolean {
+  return tlogs.length > 0 || unusable.some(({ path }) => path.startsWith("tlogs["));
+}
+
 /** Writes a trusted root as proto-JSON. Entries that could not be used, and fields that were not known, are gone. */
 export function serializeTrustedRoot(root: TrustedRoot): string {
   return JSON.stringify({

@@ -2,7 +2,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { IDENTITY, REAL, temporaryFolder } from "../support/cli.ts";
+import { uri } from "../support/certificates.ts";
+import { HOST, openImages, REPOSITORY, statementFor } from "../support/images.ts";
 import { runInProcess } from "../support/program.ts";
+import { bundleFrom, makeSandbox, rootText } from "../support/sandbox/sandbox.ts";
 import { realBundle, realPath } from "../support/real.ts";
 import { projectDir } from "../support/shared.ts";
 
@@ -119,6 +122,46 @@ describe("verify-blob-attestation, of GitHub's attestations", () => {
   });
 });
 
+describe("--trusted-root with a file of several roots, as gh attestation trusted-root prints it", () => {
+  const root = JSON.parse(readFileSync(REAL.root, "utf8")) as Readonly<Record<string, unknown>>;
+  const withoutLogs = { ...root, tlogs: [], ctlogs: [] };
+  const other = JSON.parse(readFileSync(REAL.otherRoot, "utf8")) as unknown;
+  const bundle = realPath("a/attestation-v2-github.sigstore.json");
+  const ask = (roots: readonly unknown[], ...flags: readonly string[]): ReturnType<typeof runInProcess> => {
+    const path = bundleFile("trusted_root.jsonl", roots.map((one) => `${JSON.stringify(one)}\n`).join(""));
+    return runInProcess(["verify-blob-attestation", "--trusted-root", path, ...flags, REAL.artifact]);
+  };
+  const logged = ["--bundle", bundle, ...APP];
+  const github = ["--profile", "github", "--bundle", bundle, ...APP];
+
+  test("takes the one with logs, and with the profile for GitHub the one without", async () => {
+    expect((await ask([withoutLogs, root], ...logged)).status).toBe(0);
+    expect((await ask([root, withoutLogs], ...logged)).status).toBe(0);
+    expect((await ask([other, withoutLogs], ...logged)).stderr).toContain("[TLOG_THRESHOLD_NOT_MET]");
+    expect((await ask([root, withoutLogs], ...github)).status).toBe(0);
+    const another = { ...(other as object), tlogs: [], ctlogs: [] };
+    expect((await ask([root, another], ...github)).stderr).toContain("[TIMESTAMP_THRESHOLD_NOT_MET]");
+  });
+
+  test("joins none, and guesses none", async () => {
+    for (const [roots, flags] of [
+      [[root, other], logged],
+      [[root, root], github],
+      [[withoutLogs, withoutLogs], logged],
+      [[withoutLogs, withoutLogs], github],
+    ] as const) {
+      const { status, stderr } = await ask(roots, ...flags);
+      expect([status, stderr]).toEqual([1, expect.stringMatching(/file holds [02] of the .*\[USAGE_INVALID\]\n$/)]);
+    }
+    expect((await ask([root, { mediaType: "x" }], ...logged)).stderr).toContain("[TRUSTED_ROOT_MALFORMED]");
+  });
+
+  test("refuses a root with logs for GitHub's own", async () => {
+    const { status, stderr } = await ask([root], ...github);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/it lists transparency logs .*\[USAGE_INVALID\]\n$/)]);
+  });
+});
+
 describe("verify-blob-attestation, of files with several attestations", () => {
   test.for<[string, (bundles: readonly unknown[]) => string]>([
     ["JSON Lines", (bundles) => lines(...bundles)],
@@ -188,5 +231,60 @@ describe("verify-blob-attestation, of files with several attestations", () => {
       REAL.artifact,
     ];
     expect((await runInProcess(args)).stderr).toContain("[BUNDLE_MALFORMED]");
+  });
+});
+
+describe("verify-attestation, of GitHub's attestations about images", () => {
+  const sandbox = makeSandbox();
+  const PROVENANCE = "https://slsa.dev/provenance/v1";
+  const WORKFLOW = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1";
+  const fulcio = {
+    9: WORKFLOW,
+    10: "f".repeat(40),
+    11: "self-hosted",
+    12: "https://github.com/acme/app",
+    13: "a".repeat(40),
+    14: "refs/tags/v1",
+    16: "https://github.com/acme",
+  };
+
+  test("compares the same, with the same flags", async () => {
+    const world = openImages(sandbox);
+    const image = await world.image("app", "v1");
+    const issuer = "https://token.actions.githubusercontent.com";
+    const statement = statementFor(image.digest, { predicateType: PROVENANCE });
+    const signer = { request: { names: [uri(WORKFLOW)], issuer, fulcio } };
+    await world.attachBundle(image, bundleFrom(sandbox, { statement, signer }).text);
+    const root = bundleFile("root.json", rootText(sandbox));
+    const ask = async (...flags: readonly string[]): Promise<readonly [number, string]> => {
+      const args = ["verify-attestation", "--trusted-root", root, ...flags, `${HOST}/${REPOSITORY}:v1`];
+      const { status, stderr } = await runInProcess(args, { fetch: world.fetch });
+      return [status, /\[([A-Z_]+)\]\n$/.exec(stderr)?.[1] ?? ""];
+    };
+    const file = "acme/app/.github/workflows/release.yml";
+    for (const flags of [
+      ["--repo", "acme/app"],
+      ["--owner", "acme"],
+      ["--repo", "acme/app", "--signer-workflow", file, "--signer-digest", "f".repeat(40)],
+      ["--repo", "acme/app", "--source-ref", "refs/tags/v1", "--source-digest", "a".repeat(40)],
+      ["--repo", "acme/app", "--runner-environment", "self-hosted", "--predicate-type", PROVENANCE],
+    ])
+      expect(await ask(...flags), flags.join(" ")).toEqual([0, ""]);
+    for (const flags of [
+      ["--repo", "acme/ap"],
+      ["--owner", "Acme"],
+      ["--repo", "acme/app", "--signer-workflow", file.replace("release", "test")],
+      ["--repo", "acme/app", "--signer-repo", "acme/other"],
+      ["--repo", "acme/app", "--signer-digest", "a".repeat(40)],
+      ["--repo", "acme/app", "--source-ref", "refs/heads/v1"],
+      ["--repo", "acme/app", "--source-digest", "f".repeat(40)],
+      ["--repo", "acme/app", "--deny-self-hosted-runners"],
+      ["--repo", "acme/app", "--hostname", "acme.ghe.com"],
+      ["--repo", "acme/app", "--cert-oidc-issuer", `${issuer}/acme`],
+      ["--repo", "acme/app", "--predicate-type", "https://slsa.dev/provenance/v0.2"],
+    ])
+      expect(await ask(...flags), flags.join(" ")).toEqual([12, "ATTESTATION_NOT_ACCEPTED"]);
+    expect(await ask("--repo", "acme/app", "--owner", "acme")).toEqual([1, "USAGE_INVALID"]);
+    expect(await ask("--source-ref", "refs/tags/v1")).toEqual([1, "USAGE_INVALID"]);
   });
 });
