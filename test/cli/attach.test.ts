@@ -231,6 +231,7 @@ describe("attach signature", () => {
     ["a bundle that is none", ["--bundle", "p.json"], "is no Sigstore bundle"],
     ["a chain without a certificate", ["--signature", "s", "--certificate-chain", "c"], "needs --certificate"],
     ["a timestamp that is none", ["--signature", "s", "--tsr", "p.json"], "TIMESTAMP_MALFORMED"],
+    ["a timestamp that is no DER", ["--signature", "s", "--tsr", "s"], "MALFORMED"],
     ["an old bundle without a log entry", ["--signature", "s", "--rekor-response", "old.json"], "without a log entry"],
     ["a payload about another image", ["--signature", "s", "--payload", "other.json"], "SUBJECT_MISMATCH"],
   ] as const)("refuses %s", async ([, args, message]) => {
@@ -243,6 +244,19 @@ describe("attach signature", () => {
     const { status, stderr } = await run("attach signature", paths);
     expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
     expect(await layersAt(tagOf("sig"))).toEqual([]);
+  });
+
+  test("reads no more of standard input than anybody needs", async () => {
+    let pieces = 0;
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (const piece = new Uint8Array(1024 * 1024); ; pieces++) {
+        await Promise.resolve();
+        yield piece;
+      }
+    }
+    const { stderr } = await run("attach signature", ["--signature", "-"], { stdin: endless() });
+    expect(stderr).toContain("LIMIT_EXCEEDED");
+    expect(pieces).toBeLessThan(200);
   });
 
   test("attaches a payload about another image where a flag says so", async () => {
