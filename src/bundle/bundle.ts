@@ -206,7 +206,8 @@ function describeOtherFormat(object: JsonObjectReader): string | undefined {
     return "this is a legacy cosign bundle: read it with parseLegacyBundle and assembleBundle";
   if (object.has("payload") && object.has("signatures"))
     return "this is a bare DSSE envelope, without verification material";
-  if (object.has("attestations")) return "this is a list of attestations: give one of its bundles";
+  if (object.has("attestations"))
+    return "this is a list of attestations: read it with parseBundleCandidates, or give one of its bundles";
   if (object.has("media_type")) return "field names must be lowerCamelCase";
   return undefined;
 }

@@ -654,8 +654,8 @@ const CASES: readonly Case[] = [
   }),
   usage({
     name: "a command that cosign alone has",
-    args: ["sign", "image"],
-    cause: /command "sign" of cosign is not here/,
+    args: ["upload", "blob"],
+    cause: /command "upload" of cosign is not here/,
     remedy: /use cosign/,
   }),
   usage({

@@ -288,3 +288,18 @@ describe("verify-attestation, of GitHub's attestations about images", () => {
     expect(await ask("--source-ref", "refs/tags/v1")).toEqual([1, "USAGE_INVALID"]);
   });
 });
+
+describe("bundle inspect, of files with several attestations", () => {
+  test("shows each, whatever the form of the file", async () => {
+    const answer = bundleFile("x.json", JSON.stringify({ attestations: [{ bundle: signed }, { bundle: ofAlice }] }));
+    const { status, stdout } = await runInProcess(["bundle", "inspect", answer]);
+    expect(status).toBe(0);
+    expect(stdout).toBe((await runInProcess(["bundle", "inspect", lines(signed, ofAlice)])).stdout);
+    expect(stdout.match(/^bundle: /gm)).toHaveLength(2);
+  });
+
+  test("says which cannot be read", async () => {
+    const { status, stdout, stderr } = await runInProcess(["bundle", "inspect", lines(signed, {})]);
+    expect([status, stdout, stderr]).toEqual([1, "", expect.stringMatching(/line 2: .*\[BUNDLE_MALFORMED\]\n$/)]);
+  });
+});

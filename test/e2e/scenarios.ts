@@ -31,7 +31,7 @@ const POLICIES = "policies in CUE and Rego are refused by name; the type, the su
 export const SCENARIOS: Readonly<Record<string, Answer>> = {
   // e2e_test.go, signatures of images
   TestSignVerify: image("TestSignVerify, %s"),
-  TestSignVerifyCertBundle: open("images signed under an authority of one's own, by a root or a chain"),
+  TestSignVerifyCertBundle: image("TestSignVerifyCertBundle, "),
   TestSignVerifyClean: image("TestSignVerifyClean, %s"),
   TestImportSignVerifyClean: image("TestImportSignVerifyClean"),
   TestDuplicateSign: image("TestDuplicateSign"),
@@ -48,6 +48,7 @@ export const SCENARIOS: Readonly<Record<string, Answer>> = {
   TestRFC3161Timestamp: image("TestRFC3161Timestamp, "),
   TestRekorBundleAndRFC3161Timestamp: image("TestRFC3161Timestamp, TestRekorBundleAndRFC3161Timestamp"),
   TestVerifyWithCARoots: tests(
+    at("e2e/cosign-images.test.ts", "TestSignVerifyCertBundle, TestVerifyWithCARoots"),
     at("cli/legacy-signatures.test.ts", "--certificate-chain takes the place of the root's authorities"),
     at("cli/legacy-signatures.test.ts", "need no trusted root where they name everything, as in cosign"),
   ),
@@ -175,8 +176,8 @@ export const SCENARIOS: Readonly<Record<string, Answer>> = {
   ),
   TestUploadDownload: image("TestUploadDownload"),
   TestAttachSBOM_bom_flag: image("TestAttachSBOM, TestAttachSBOM_bom_flag"),
-  TestInsecureRegistry: open("a registry with a certificate that nobody vouches for, refused without the flag"),
-  TestAttestInsecureRegistry: open("the same for attestations"),
+  TestInsecureRegistry: image("TestInsecureRegistry, "),
+  TestAttestInsecureRegistry: image("TestInsecureRegistry, TestAttestInsecureRegistry"),
   TestSecretsKMS: doesNotApply("keys of cloud providers and of Vault are refused by name, with the way out"),
   TestTSAMTLS: tests(at("http/tls.test.ts", "introduces itself with its certificate")),
   TestSignBlobTSAMTLS: tests(
@@ -199,6 +200,8 @@ export const SCENARIOS: Readonly<Record<string, Answer>> = {
     at("cli/sign-blob.test.ts", "takes the token of a workflow, and the certificate that names the workflow"),
   ),
   "kind cluster verify-attestation": doesNotApply("nothing of this runs in a cluster"),
-  "install binary and sign/verify": tests(at("package/package.test.ts", "")),
-  "sigstore-conformance": tests(at("conformance/client.test.ts", "")),
+  "install binary and sign/verify": tests(
+    at("package/package.test.ts", "has a command line that starts and knows its version"),
+  ),
+  "sigstore-conformance": tests(at("conformance/client.test.ts", "the conformance client")),
 };

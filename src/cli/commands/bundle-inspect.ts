@@ -4,8 +4,9 @@
  * @module
  */
 
-import { parseBundle, parseBundles, type Bundle } from "../../bundle/bundle.ts";
-import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
+import type { Bundle } from "../../bundle/bundle.ts";
+import { parseBundleCandidates } from "../../bundle/bundle-candidates.ts";
+import { FormatError } from "../../errors.ts";
 import { readInputFile } from "../../files/read-file.ts";
 import { MAX_BUNDLE_BYTES } from "../../limits.ts";
 import { describeBundle, treeToJson } from "../../report/inspect.ts";
@@ -18,7 +19,8 @@ import { printRefusal } from "../result.ts";
 /** Prints the contents of a bundle. Nothing is verified, and the output says so. */
 export const bundleInspect: Command = {
   name: "bundle inspect",
-  summary: "Show what a bundle says, without verifying it. Reads .sigstore.json and, line by line, .sigstore.jsonl.",
+  summary:
+    "Show what a bundle says, without verifying it. Reads .sigstore.json, .sigstore.jsonl and lists of attestations.",
   operands: "BUNDLE",
   minOperands: 1,
   maxOperands: 1,
@@ -47,17 +49,11 @@ export const bundleInspect: Command = {
   refuse: printRefusal,
 };
 
-/** A bundle may be written over many lines; a file of several has each on its own. */
+/** Of several, one that cannot be read is told by where it stands. */
 function parseAll(bytes: Uint8Array): readonly Bundle[] {
-  const newline = bytes.indexOf(0x0a);
-  return newline !== -1 && isJson(bytes.subarray(0, newline)) ? parseBundles(bytes) : [parseBundle(bytes)];
-}
-
-function isJson(bytes: Uint8Array): boolean {
-  try {
-    JSON.parse(tryDecodeUtf8(bytes) ?? "");
-    return true;
-  } catch {
-    return false;
-  }
+  return parseBundleCandidates(bytes).map((one) => {
+    if (one.kind === "bundle") return one.bundle;
+    const { error, position } = one;
+    throw error instanceof FormatError ? new FormatError(error.code, `${position}: ${error.message}`, error) : error;
+  });
 }
