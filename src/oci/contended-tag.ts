@@ -55,7 +55,7 @@ interface Conditions {
   onAbsence?: boolean;
 }
 /** What a registry could say of a header that it does not know. */
-const UNKNOWN_CONDITION: readonly number[] = [400, 501];
+const UNKNOWN_CONDITION: ReadonlySet<number | undefined> = new Set([400, 501]);
 const CONDITIONS = new WeakMap<ContentStore, Conditions>();
 
 /** Times that a tag is written before it is given up. */
@@ -210,7 +210,8 @@ class TagWriter {
       this.#writes = 0;
       return "nothing";
     }
-    const state = found === undefined ? null : found.etag;
+    // RFC 9110 §13.1.1: a weak tag never matches.
+    const state = found === undefined ? null : found.etag?.startsWith("W/") === true ? undefined : found.etag;
     if (!onState || state === undefined) {
       await this.#put(bytes, mediaType, undefined);
       return "written";
@@ -239,7 +240,7 @@ class TagWriter {
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
       if (ifMatch !== undefined && error.code === "REGISTRY_UPDATE_LOST") return false;
-      if (ifMatch !== NO_STATE || !UNKNOWN_CONDITION.includes(error.status ?? 0)) throw error;
+      if (ifMatch !== NO_STATE || !UNKNOWN_CONDITION.has(error.status)) throw error;
       // It may be that it was the condition that was not understood.
       await this.#store.pushManifest(bytes, mediaType, { tag: this.#tag });
       return true;

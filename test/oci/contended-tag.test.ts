@@ -54,6 +54,7 @@ describe("updateTag, whoever else writes", () => {
     ["without conditions that says it has states", { honours: "none" }],
     ["with conditions", { honours: "all" }],
     ["with a condition for tags that are there, and none for others", { honours: "if-match" }],
+    ["whose states are weak, and never match", { honours: "all", givesEtags: "weak" }],
     ["that refuses conditions, and says of no state how it is called", { honours: "all", givesEtags: false }],
   ] as const)("loses nothing in 100 runs of ten writers and of two, at a registry %s", async ([, behaviour]) => {
     for (let seed = 0; seed < 100; seed++) {

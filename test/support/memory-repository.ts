@@ -15,7 +15,7 @@ export interface RepositoryBehaviour {
   /** Which conditions on a tag are honoured. Default none. */
   readonly honours?: "all" | "if-match" | "none";
   /** Whether it says which state a tag is in. Default true, whether or not conditions are honoured. */
-  readonly givesEtags?: boolean;
+  readonly givesEtags?: boolean | "weak";
   /** Is asked before a tag is written, and may refuse that. */
   readonly beforeTag?: (tag: string, exists: boolean, condition: string | null | undefined) => void;
 }
@@ -96,7 +96,7 @@ class MemoryClient implements ContentStore {
     const digest = contentDigestOf(bytes);
     const descriptor = { mediaType, digest, size: bytes.length };
     const manifest = parseManifest(bytes, mediaType);
-    const etag = givesEtags ? `"${digest}"` : undefined;
+    const etag = givesEtags === false ? undefined : `${givesEtags === "weak" ? "W/" : ""}"${digest}"`;
     await this.#request(() => {
       if (tag !== undefined) {
         const there = tags.get(tag);
