@@ -304,14 +304,19 @@ export class RegistryRepository implements ContentStore {
 
   async listReferrers(digest: ContentDigest): Promise<ReferrersList> {
     if (this.#hasReferrersApi !== false) {
+      let isThere = true;
       const found = await readPages(
         this.session,
         `${this.repository}/referrers/${digest}`,
         MAX_REFERRERS,
         (target) => this.#list(target, [200, ...NO_REFERRERS_API]),
-        (answer) => this.#readReferrers(answer),
+        (answer) => {
+          isThere = answer.status !== 404 || !Buffer.from(answer.body).includes("NAME_UNKNOWN");
+          return this.#readReferrers(answer);
+        },
       );
-      this.#hasReferrersApi = found !== undefined;
+      // A repository of which there is nothing yet says nothing of what its registry can do.
+      if (isThere) this.#hasReferrersApi = found !== undefined;
       if (found !== undefined) return { source: "referrers-api", descriptors: withoutRepeats(found) };
     }
     const tag = attachmentTag(digest, "referrers");

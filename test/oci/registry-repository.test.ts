@@ -224,6 +224,20 @@ describe("RegistryRepository: lists", () => {
     await expect(store.listReferrers(DIGEST)).resolves.toMatchObject({ descriptors: [one] });
   });
 
+  test("asks again where there was no repository yet", async () => {
+    const { registry, store, asked } = await opened();
+    await store.pushManifest(attached("a"), OCI_MANIFEST);
+    const other = storeAt(registry.host);
+    registry.intercept = (_seen, response) => {
+      response.writeHead(404).end('{"errors":[{"code":"NAME_UNKNOWN","message":"Unknown name"}]}');
+      return true;
+    };
+    await expect(other.listReferrers(DIGEST)).resolves.toEqual({ source: "referrers-tag", descriptors: [] });
+    registry.intercept = undefined;
+    asked();
+    await expect(other.listReferrers(DIGEST)).resolves.toMatchObject({ source: "referrers-api", descriptors: [{}] });
+  });
+
   test.for([
     ["404 in plain text", 404, "text/plain", "404 page not found"],
     ["404 of the specification", 404, "application/json", '{"errors":[{"code":"METHOD_UNKNOWN"}]}'],

@@ -6,6 +6,7 @@ import type { Fetch } from "../../src/http/request.ts";
 import type { ContentDigest } from "../../src/oci/content-digest.ts";
 import type { ContentStore } from "../../src/oci/content-store.ts";
 import type { RegistryEvent, RegistryOptions } from "../../src/oci/registry-options.ts";
+import { RegistrySession } from "../../src/oci/registry-session.ts";
 import { digestOf, manifestOf, OCI_MANIFEST } from "../sandbox/registry/client.ts";
 import {
   bytes,
@@ -140,6 +141,65 @@ describe("RegistrySession: how a registry is reached", () => {
     });
     await expect(storeAt(host).fetchManifest("v1")).resolves.toBeDefined();
     expect(seen).toHaveLength(2);
+  });
+});
+
+describe("RegistrySession: what it takes for its registry", () => {
+  const session = (registry: string): RegistrySession => new RegistrySession(registry, { environment: {} });
+  const here = "https://registry.test/v2/app/blobs/uploads/1?state=a";
+
+  test.for([
+    ["a path", "/v2/app/blobs/uploads/2?state=b", "https://registry.test/v2/app/blobs/uploads/2?state=b"],
+    ["a relative path", "2", "https://registry.test/v2/app/blobs/uploads/2"],
+    ["a query", "?state=b", "https://registry.test/v2/app/blobs/uploads/1?state=b"],
+    ["its own address", "https://registry.test/x", "https://registry.test/x"],
+    ["its own address with a port that need not be written", "https://registry.test:443/x", "https://registry.test/x"],
+    ["its own address as seen behind a proxy", "http://registry.test/x", "https://registry.test/x"],
+  ] as const)("%s", ([, location, expected]) => {
+    expect(session("registry.test").resolveOwn(location, here)).toBe(expected);
+    expect(session("registry.test:443").resolveOwn(location, here)).toBe(expected);
+  });
+
+  test.for([
+    ["another host", "https://other.test/x"],
+    ["another host without a scheme", "//other.test/x"],
+    ["another port", "https://registry.test:8443/x"],
+    ["a host with its name in it", "https://registry.test.other.test/x"],
+    ["credentials", "https://user:secret@registry.test/x"],
+    ["something that is no HTTP", "file:///etc/passwd"],
+    ["something that is no URL", "https://[/"],
+  ] as const)("not %s", async ([, location]) => {
+    const refused = code("SERVICE_RESPONSE_INVALID", { expected: "registry.test" });
+    expect(() => session("registry.test").resolveOwn(location, here)).toThrow(refused);
+    expect(() => session("registry.test").resolveOwn(location, here)).not.toThrow("secret");
+    const request = {
+      method: "GET",
+      target: "https://other.test/x",
+      scope: undefined,
+      accept: [200],
+      maxBytes: 1,
+    } as const;
+    await expect(session("registry.test").send(request)).rejects.toThrow(refused);
+  });
+
+  test("nothing that comes from another host", () => {
+    for (const location of ["/x", "https://registry.test/x"])
+      expect(() => session("registry.test").resolveOwn(location, "https://other.test/v2/")).toThrow(
+        code("SERVICE_RESPONSE_INVALID", { found: "https://other.test/v2/" }),
+      );
+  });
+
+  test("its TLS options with the port that need not be written", async () => {
+    const tls = { caCertificates: pem("CERTIFICATE", root.der) };
+    const plain: string[] = [];
+    const withoutTls: Fetch = (url) => {
+      plain.push(url);
+      return Promise.reject(new TypeError("fetch failed"));
+    };
+    // Refused by whoever listens there, or by nobody: not asked without the options, at any rate.
+    const store = storeAt("127.0.0.1:443", { tls, fetch: withoutTls, timeoutMs: 2000 });
+    await expect(store.fetchManifest("v1")).rejects.toThrow(code("HTTP_REQUEST_FAILED"));
+    expect(plain.filter((url) => url.startsWith("https:"))).toEqual([]);
   });
 });
 
