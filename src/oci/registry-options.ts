@@ -35,7 +35,10 @@ export interface RegistryOptions {
   /** Hosts of token services, besides the registry's own, that may be sent its credentials. */
   readonly trustedRealmHosts?: readonly string[] | undefined;
   readonly fetch?: Fetch | undefined;
-  /** Milliseconds for one operation, all attempts and waits together, and for a blob between two pieces. Default 1 minute. */
+  /**
+   * Milliseconds for one operation, all attempts and waits together; content has a second more for each 64 KiB. A blob that is streamed
+   * has them to begin, and may then fall behind that speed by as much, whether it stops or drips. Default 1 minute.
+   */
   readonly timeoutMs?: number | undefined;
   /** Attempts after the first one of each request. Default 2. */
   readonly retries?: number | undefined;
