@@ -192,3 +192,11 @@ export const MAX_UPLOAD_PIECE_BYTES = 128 * 1024 * 1024;
 export const MAX_REMEMBERED_MANIFEST_BYTES = 16 * 1024 * 1024;
 /** Bytes of blobs that are looked into to find what refers to an image in a layout. */
 export const MAX_LAYOUT_SCAN_BYTES = 512 * 1024 * 1024;
+/** Bytes of a Dockerfile. */
+export const MAX_DOCKERFILE_BYTES = 4 * 1024 * 1024;
+/** Bytes of a file with Kubernetes manifests. */
+export const MAX_KUBERNETES_MANIFEST_BYTES = 16 * 1024 * 1024;
+/** Documents in one such file. */
+export const MAX_KUBERNETES_DOCUMENTS = 10_000;
+/** Values in one such file, those that aliases repeat counted each time. */
+export const MAX_KUBERNETES_NODES = 2_000_000;

@@ -89,6 +89,17 @@ async function attachParts(
   ]);
 }
 
+/** The authorities of a trusted root in PEM: an intermediate, and the root last. */
+function chainOf(path: string): string {
+  const { certificateAuthorities } = JSON.parse(readFileSync(path, "utf8")) as {
+    certificateAuthorities: { certChain: { certificates: { rawBytes: string }[] } }[];
+  };
+  const certificates = certificateAuthorities[0]?.certChain.certificates ?? [];
+  return certificates
+    .map(({ rawBytes }) => `-----BEGIN CERTIFICATE-----\n${rawBytes}\n-----END CERTIFICATE-----\n`)
+    .join("");
+}
+
 describe("signatures of images", () => {
   test.each(FORMATS)(
     "TestSignVerify, %s: by tag and digest, annotations that match and that do not",
@@ -142,6 +153,20 @@ describe("signatures of images", () => {
     await sign("legacy", image.pinned, "--sign-container-identity", "registry.example/other");
     const { stdout } = await verify(image.pinned);
     expect(stdout).toContain('"docker-reference":"registry.example/other"');
+  });
+
+  test("TestSignVerifyMultipleIdentitiesKeyless: several names for one image, under one certificate", async () => {
+    const names = ["registry.example/one", "registry.example/two"];
+    const flags = names.flatMap((name) => ["--sign-container-identity", name]);
+    sandbox.clearRequests();
+    await world.must(["sign", ...world.legacy(), ...(await world.token()), ...flags, image.pinned]);
+    const certificates = sandbox.requests.filter(({ service, method }) => service === "fulcio" && method === "POST");
+    expect(certificates).toHaveLength(1);
+    const { stdout } = await world.must(["verify", ...world.trust, ...world.identity(), image.pinned]);
+    const printed = JSON.parse(stdout) as { critical: { identity: { "docker-reference": string } } }[];
+    expect(printed.map(({ critical }) => critical.identity["docker-reference"]).toSorted()).toEqual(names);
+    const run = await world.run(["sign", ...world.services(), ...alice.sign, ...flags, image.pinned]);
+    expect([run.status, outcomeOfRun(run)]).toEqual([1, "USAGE_INVALID"]);
   });
 
   test.each(FORMATS)("TestSignVerifyUploadFalse, %s: nothing is attached", async (format) => {
@@ -251,17 +276,6 @@ describe("signatures of images", () => {
 });
 
 describe("authorities in files", () => {
-  /** The authorities of a trusted root in PEM: an intermediate, and the root last. */
-  const chainOf = (path: string): string => {
-    const { certificateAuthorities } = JSON.parse(readFileSync(path, "utf8")) as {
-      certificateAuthorities: { certChain: { certificates: { rawBytes: string }[] } }[];
-    };
-    const certificates = certificateAuthorities[0]?.certChain.certificates ?? [];
-    return certificates
-      .map(({ rawBytes }) => `-----BEGIN CERTIFICATE-----\n${rawBytes}\n-----END CERTIFICATE-----\n`)
-      .join("");
-  };
-
   test.each(FORMATS)(
     "TestSignVerifyCertBundle, TestVerifyWithCARoots, %s: the chain that is named, and no other",
     async (format) => {
@@ -316,6 +330,28 @@ describe("bundles and configurations", () => {
       expect(await verify(one.pinned)).toMatchObject({ status: 0 });
       expect(await world.run(["verify", ...world.trust, ...world.identity(), one.pinned])).toMatchObject({ status: 0 });
     }
+  });
+
+  test("TestSignVerifyContainerWithSigningConfigWithCertificate, TestSignVerifyContainerWithCertificateChain", async () => {
+    // A certificate of Fulcio for a key that is kept: out of a bundle that it was issued for.
+    const blob = world.write("blob", "blob");
+    const bundle = world.at("blob.json");
+    const keyed = [...alice.sign, "--issue-certificate", ...(await world.token())];
+    await world.must(["sign-blob", ...world.services(), ...keyed, "--bundle", bundle, blob]);
+    const { verificationMaterial } = JSON.parse(readFileSync(bundle, "utf8")) as {
+      verificationMaterial: { certificate: { rawBytes: string } };
+    };
+    const { rawBytes } = verificationMaterial.certificate;
+    const pem = `-----BEGIN CERTIFICATE-----\n${rawBytes}\n-----END CERTIFICATE-----\n`;
+    const certificate = ["--certificate", world.write("alice.pem", pem)];
+    const question = ["verify", ...world.trust, ...world.identity(), image.pinned];
+    await world.must(["sign", ...world.services(), ...alice.sign, ...certificate, image.pinned]);
+    expect(await world.run(question)).toMatchObject({ status: 0 });
+    await world.must(["clean", "--force", image.pinned]);
+    const chain = ["--certificate-chain", world.write("chain.pem", chainOf(sandbox.paths.trustedRoot))];
+    await world.must(["sign", ...world.services(), ...alice.sign, ...certificate, ...chain, image.pinned]);
+    expect(await world.run(question)).toMatchObject({ status: 12 });
+    expect(await world.run([...question, "--allow-certificate-chain"])).toMatchObject({ status: 0 });
   });
 
   test("TestSignRekorV2NoTSA: refused before a service is asked", async () => {
@@ -494,6 +530,49 @@ describe("layouts and registries", () => {
     await world.must(["attach", "sbom", "--sbom", sbom, "--type", "spdx", "--input-format", "json", image.pinned]);
     expect((await world.must(["download", "sbom", image.pinned])).stdout).toContain("SPDX-2.3");
     expect(await world.tags(image)).toContain(`${image.digest.replace(":", "-")}.sbom`);
+  });
+
+  test("TestDockerfileVerify: stages, arguments, and images that nobody signed", async () => {
+    const base = await world.push();
+    const unsigned = await world.push();
+    await sign("bundle", image.pinned);
+    await sign("legacy", base.pinned);
+    const verifyFile = (text: string, ...more: string[]): ReturnType<ImageWorld["run"]> =>
+      world.run(["dockerfile", "verify", ...world.trust, ...alice.verify, ...more, world.write("Dockerfile", text)], {
+        NAME: base.pinned,
+      });
+    const rows: readonly (readonly [string, number, ...string[]])[] = [
+      [`FROM ${base.pinned}`, 0],
+      [`from ${base.pinned}`, 0],
+      [`FROM ${image.pinned} AS build\nFROM ${base.pinned}\nCOPY --from=build /x /x`, 0],
+      [`FROM ${unsigned.pinned} AS build\nFROM ${base.pinned}\nCOPY --from=build /x /x`, 10],
+      [`FROM ${unsigned.pinned} AS build\nFROM ${base.pinned}\nCOPY --from=build /x /x`, 0, "--base-image-only"],
+      [`FROM ${image.pinned} AS build\nFROM ${unsigned.pinned}`, 10, "--base-image-only"],
+      [`ARG IMAGE=${base.pinned}\nFROM $IMAGE`, 0],
+      ["FROM $NAME", 0],
+      ["FROM $OTHER", 1],
+      [`FROM ${unsigned.pinned}`, 10],
+      [`FROM ${base.tagged.replace(":v1", ":v2")}`, 11],
+      ["FROM scratch", 1],
+    ];
+    for (const [text, status, ...more] of rows) expect((await verifyFile(text, ...more)).status, text).toBe(status);
+    const { stderr } = await verifyFile(`FROM ${image.pinned} AS build\nFROM ${base.pinned}`);
+    expect(stderr).toContain(`Extracted image(s): ${image.pinned}, ${base.pinned}`);
+  });
+
+  test("TestManifestVerify: signed, and unsigned", async () => {
+    const unsigned = await world.push();
+    await sign("bundle", image.pinned);
+    const pod = (...images: string[]): string =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: [${images.map((one) => `{name: c, image: "${one}"}`).join(", ")}]\n`;
+    const verifyFile = (text: string): ReturnType<ImageWorld["run"]> =>
+      world.run(["manifest", "verify", ...world.trust, ...alice.verify, world.write("pod.yaml", text)]);
+    expect(await verifyFile(pod(image.pinned))).toMatchObject({ status: 0 });
+    const { status, stdout, stderr } = await verifyFile(pod(image.pinned, unsigned.pinned));
+    // What is proven of one is told, and what is not proven of the other decides.
+    expect([status, stdout.includes(image.digest), stderr.includes("no signatures found")]).toEqual([10, true, true]);
+    expect(await verifyFile("apiVersion: v1\nkind: Service\n")).toMatchObject({ status: 1 });
+    expect(await verifyFile("a: [1")).toMatchObject({ status: 1 });
   });
 
   test("TestTree", async () => {

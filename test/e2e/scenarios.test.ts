@@ -2,15 +2,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { SCENARIOS, type Counterpart } from "./scenarios.ts";
 
-/** What is still to be asked. Whoever adds the test takes the name out of here. */
-const OPEN = [
-  "TestDockerfileVerify",
-  "TestManifestVerify",
-  "TestSignVerifyContainerWithCertificateChain",
-  "TestSignVerifyContainerWithSigningConfigWithCertificate",
-  "TestSignVerifyMultipleIdentitiesKeyless",
-];
-
 const all = Object.entries(SCENARIOS);
 const counterparts = all.flatMap(([name, answer]): readonly (readonly [string, Counterpart])[] =>
   answer.kind === "tests" ? answer.tests.map((one) => [name, one]) : [],
@@ -30,11 +21,6 @@ describe("the scenarios of cosign's own suite", () => {
   test("that do not apply have a reason", () => {
     const reasons = all.flatMap(([, answer]) => (answer.kind === "does-not-apply" ? [answer.reason] : []));
     expect(reasons.filter((reason) => reason.length < 20)).toEqual([]);
-  });
-
-  test("that nobody asks yet are these, and no other", () => {
-    const open = all.flatMap(([name, { kind }]) => (kind === "open" ? [name] : []));
-    expect(open.toSorted()).toEqual(OPEN);
   });
 
   test("are as many as the suite has", () => {

@@ -45,7 +45,7 @@ export const sign: Command = {
     },
     {
       name: "sign-container-identity",
-      kind: "string",
+      kind: "strings",
       description: "",
       deprecated: "a bundle names the digest alone",
     },
@@ -65,7 +65,15 @@ export const sign: Command = {
         });
     const annotations = parseAnnotations(flags);
     const format = readFormat(flags, context);
-    const identity = flags.string("sign-container-identity");
+    // One signature for each of them, all under one certificate.
+    const [identity, ...otherIdentities] = flags.strings("sign-container-identity");
+    if (identity !== undefined && format === "bundle")
+      throw usage(
+        `${flags.nameOf("sign-container-identity")} has no meaning for bundles, which name the digest alone`,
+        {
+          remedy: "leave it out, or add --new-bundle-format=false",
+        },
+      );
     return await runImageSigning(
       {
         images,
@@ -79,14 +87,19 @@ export const sign: Command = {
               ? signStatement(target.subject.digest, annotations)
               : serializeSimpleSigning(identity ?? targets.opened.repository, target.subject.digest, annotations),
           ),
-        sign: ({ targets, target }, session, options, signatureOptions) =>
-          signTarget(
-            targets.opened,
-            target,
-            session,
-            { ...options, annotations, containerIdentity: identity },
-            signatureOptions,
-          ),
+        async sign({ targets, target }, session, options, signatureOptions) {
+          const signAs = (containerIdentity: string | undefined): ReturnType<typeof signTarget> =>
+            signTarget(
+              targets.opened,
+              target,
+              session,
+              { ...options, annotations, containerIdentity },
+              signatureOptions,
+            );
+          let signed = await signAs(identity);
+          for (const other of otherIdentities) signed = await signAs(other);
+          return signed;
+        },
       },
       flags,
       context,

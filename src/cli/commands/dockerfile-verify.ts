@@ -1,0 +1,47 @@
+/**
+ * `cosign-ts dockerfile verify`: the images that a Dockerfile builds from.
+ *
+ * @module
+ */
+
+import { readInputFile } from "../../files/read-file.ts";
+import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
+import { FormatError, InputError } from "../../errors.ts";
+import { MAX_DOCKERFILE_BYTES } from "../../limits.ts";
+import { notice, type Command } from "../context.ts";
+import { findDockerfileImages } from "../dockerfile.ts";
+import { imageExitStatus } from "../exit-status.ts";
+import { refuseImage } from "../image-verification.ts";
+import { naming } from "../named-input.ts";
+import { SIGNATURE_FLAGS, verifySignatures } from "./verify.ts";
+
+/** Verifies that the images that a Dockerfile builds from are signed. */
+export const dockerfileVerify: Command = {
+  name: "dockerfile verify",
+  summary:
+    "Verify that the images that a Dockerfile builds from are signed: those of FROM, COPY --from and RUN --mount. Variables that it leaves open are read from the environment. Flags, output and exit status as of verify.",
+  operands: "FILE",
+  minOperands: 1,
+  maxOperands: 1,
+  environment: true,
+  flags: [
+    ...SIGNATURE_FLAGS.filter(({ name }) => name !== "local-image"),
+    { name: "base-image-only", kind: "boolean", description: "only the image of the last FROM" },
+  ],
+  examples: ["cosign-ts dockerfile verify --key cosign.pub Dockerfile"],
+  async run([file = ""], flags, context) {
+    const text = tryDecodeUtf8(await readInputFile(file, MAX_DOCKERFILE_BYTES, "Dockerfile"));
+    if (text === undefined) throw new FormatError("DOCKERFILE_MALFORMED", `${file} is no text`);
+    const found = await naming(file, () => findDockerfileImages(text, context.environment));
+    const chosen = flags.boolean("base-image-only") ? found.filter(({ isBase }) => isBase).slice(0, 1) : found;
+    const images = [...new Set(chosen.map(({ image }) => image))];
+    if (images.length === 0)
+      throw new InputError("USAGE_INVALID", `${file} builds from no image, so there is nothing to verify`, {
+        expected: "FROM with an image",
+      });
+    notice(context, `Extracted image(s): ${images.join(", ")}`);
+    return await verifySignatures(images, flags, context);
+  },
+  exitStatus: imageExitStatus,
+  refuse: (error, flags, context) => refuseImage(error, flags, context),
+};
