@@ -30,7 +30,8 @@ import { ManifestMemory } from "./manifest-memory.ts";
 import { OCI_INDEX } from "./media-types.ts";
 import { readPages } from "./paging.ts";
 import { isTag } from "./reference.ts";
-import { serverWordsOf, type RegistryRequest, type RegistrySession } from "./registry-session.ts";
+import { serverWordsOf } from "./registry-scheme.ts";
+import type { RegistryRequest, RegistrySession } from "./registry-session.ts";
 import { uploadBlob } from "./uploads.ts";
 
 /** Statuses that say that a registry has no list of referrers. Any other says that the list cannot be known. */
@@ -44,6 +45,8 @@ export class RegistryRepository implements ContentStore {
   readonly repository: string;
   readonly session: RegistrySession;
   readonly #memory = new ManifestMemory();
+  /** Blobs on their way: who wants one of them, too, waits for it. Tags are asked for each time, as they may have moved. */
+  readonly #fetching = new Map<string, Promise<Uint8Array>>();
   /** Whether the registry keeps lists of referrers, once that is known. */
   #hasReferrersApi: boolean | undefined;
 
@@ -100,6 +103,17 @@ export class RegistryRepository implements ContentStore {
         found: `${size} bytes`,
       });
     }
+    const key = `${digest} ${size}`;
+    let fetching = this.#fetching.get(key);
+    if (fetching === undefined) {
+      fetching = this.#fetchBlob(descriptor).finally(() => this.#fetching.delete(key));
+      this.#fetching.set(key, fetching);
+    }
+    return await fetching;
+  }
+
+  async #fetchBlob(descriptor: Descriptor): Promise<Uint8Array> {
+    const { digest, size } = descriptor;
     try {
       const { body, headers } = await this.#ask("pull", {
         method: "GET",
@@ -253,13 +267,14 @@ export class RegistryRepository implements ContentStore {
       const { status, message } = error;
       const words = serverWordsOf(error);
       const details = { status, service: error.service, attempts: error.attempts, cause: error };
-      if (status === 409 || (status >= 400 && status < 500 && IMMUTABLE.test(words)))
+      // A conflict without words is that of the condition, if there was one.
+      if ((status === 409 && ifMatch === undefined) || (status >= 400 && status < 500 && IMMUTABLE.test(words)))
         throw new ServiceError(
           "REGISTRY_TAG_IMMUTABLE",
           `tag ${reference} of ${this.name} cannot be moved: ${message}`,
           details,
         );
-      if (status === 412 && ifMatch !== undefined)
+      if ((status === 412 || status === 409) && ifMatch !== undefined)
         throw new ServiceError("REGISTRY_UPDATE_LOST", `tag ${reference} of ${this.name} was moved by another`, {
           ...details,
           retryable: true,

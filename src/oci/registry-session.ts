@@ -19,7 +19,10 @@ import {
 } from "../http/request.ts";
 import { Authorizer, type RegistryScope } from "./authorization.ts";
 import { dockerCredentials } from "./docker-config.ts";
+import { observed } from "./observed-fetch.ts";
 import type { RegistryOptions } from "./registry-options.ts";
+import { hasBadCertificate, schemesOf, speaksPlainHttp, wantsTls, type Scheme } from "./registry-scheme.ts";
+import { Slots } from "./slots.ts";
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 const DEFAULT_CONCURRENCY = 8;
@@ -38,7 +41,6 @@ export interface RegistryRequest extends Omit<HttpRequest, "refusal" | "onRefusa
 /** Is the session with one registry. */
 export class RegistrySession {
   readonly registry: string;
-  readonly #options: RegistryOptions;
   readonly #requestOptions: RequestOptions;
   readonly #authorizer: Authorizer;
   readonly #slots: Slots;
@@ -53,14 +55,13 @@ export class RegistrySession {
 
   constructor(registry: string, options: RegistryOptions) {
     this.registry = registry;
-    this.#options = options;
     this.#schemes = schemesOf(registry, options);
     this.#isKnown = this.#schemes.length === 1;
     this.#slots = new Slots(options.concurrency ?? DEFAULT_CONCURRENCY);
     this.#streams = new Slots(options.concurrency ?? DEFAULT_CONCURRENCY);
     const environment = options.environment ?? process.env;
-    const plain = this.#observed(options.fetch ?? fetchFor(environment), false);
-    const own = this.#observed(ownFetch(options, environment), false);
+    const plain = observed(options.fetch ?? fetchFor(environment), false, options.observer);
+    const own = observed(ownFetch(options, environment), false, options.observer);
     this.#requestOptions = {
       // What is for this registry is for no other host, be it a certificate or a name that it must have.
       fetch: (url, init) => (this.#isOwn(URL.parse(url)) ? own(url, init) : plain(url, init)),
@@ -71,8 +72,8 @@ export class RegistrySession {
       userAgent: options.userAgent,
       sleep: options.sleep,
     };
-    const tokens = this.#observed(options.fetch ?? fetchFor(environment), true);
-    const ownTokens = this.#observed(ownFetch(options, environment), true);
+    const tokens = observed(options.fetch ?? fetchFor(environment), true, options.observer);
+    const ownTokens = observed(ownFetch(options, environment), true, options.observer);
     this.#authorizer = new Authorizer({
       registry,
       credentials: options.credentials ?? dockerCredentials(environment, options.signal),
@@ -307,102 +308,6 @@ export class RegistrySession {
         : `log in: cosign-ts login ${this.registry}`,
     });
   }
-
-  #observed(fetch: Fetch, authentication: boolean): Fetch {
-    const { observer } = this.#options;
-    if (observer === undefined) return fetch;
-    return async (url, init) => {
-      const method = init.method ?? "GET";
-      const tell = (status: number | undefined, bytes: number): void =>
-        observer({ kind: "request", method, url: url.split("?")[0] ?? "", status, bytes, authentication });
-      try {
-        const response = await fetch(url, init);
-        return counted(response, (bytes) => tell(response.status, bytes));
-      } catch (error) {
-        tell(undefined, 0);
-        throw error;
-      }
-    };
-  }
-}
-
-/** Tells how many bytes of an answer were read, once nobody reads any more of it. */
-function counted(response: Response, tell: (bytes: number) => void): Response {
-  const { body, status, headers } = response;
-  if (body === null) {
-    tell(0);
-    return response;
-  }
-  const reader = (body as ReadableStream<Uint8Array>).getReader();
-  let bytes = 0;
-  let isTold = false;
-  const end = (): void => {
-    if (!isTold) tell(bytes);
-    isTold = true;
-  };
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      pull: async (controller) => {
-        try {
-          const { done, value } = await reader.read();
-          if (done) {
-            end();
-            controller.close();
-          } else {
-            bytes += value.length;
-            controller.enqueue(value);
-          }
-        } catch (error) {
-          end();
-          throw error;
-        }
-      },
-      cancel: async (reason) => {
-        end();
-        await reader.cancel(reason);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  // Not a `Response`, which would take the headers apart: what gave this one need not be the standard `fetch`.
-  return { status, headers, body: stream } as unknown as Response;
-}
-
-type Scheme = "https" | "http";
-
-/** TLS, unless the caller gave that up or the registry is on this machine. */
-function schemesOf(registry: string, { allowHttp = false, tls }: RegistryOptions): readonly [Scheme, ...Scheme[]] {
-  if (allowHttp) return isLoopback(registry) && tls === undefined ? ["http", "https"] : ["https", "http"];
-  return isLoopback(registry) ? (tls === undefined ? ["http", "https"] : ["https", "http"]) : ["https"];
-}
-
-function isLoopback(registry: string): boolean {
-  const host = registry.replace(/:\d+$/, "");
-  return host === "localhost" || /^127(\.\d{1,3}){3}$/.test(host) || host === "[::1]" || host.endsWith(".localhost");
-}
-
-/** Servers that speak TLS and are asked without it say so with this status, in words of their own. */
-function wantsTls(error: ServiceError): boolean {
-  return error.status === 400 && /https|plain HTTP/i.test(serverWordsOf(error));
-}
-
-/** What the server said, without the address before it. */
-export function serverWordsOf({ message }: ServiceError): string {
-  return / answered with status \d+(?: \(\d+ attempts\))?: (.*)$/s.exec(message)?.[1] ?? "";
-}
-
-function networkCodeOf(error: unknown): string {
-  const cause = error instanceof ServiceError && error.cause instanceof Error ? error.cause.cause : undefined;
-  return cause instanceof Error && "code" in cause ? String(cause.code) : "";
-}
-
-/** What OpenSSL says of an answer that is no TLS. */
-function speaksPlainHttp(error: unknown): error is ServiceError {
-  return /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST)$/.test(networkCodeOf(error));
-}
-
-function hasBadCertificate(error: ServiceError): boolean {
-  return /^(CERT_|ERR_TLS_CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH)/.test(networkCodeOf(error));
 }
 
 function ownFetch(options: RegistryOptions, environment: NonNullable<RegistryOptions["environment"]>): Fetch {
@@ -411,39 +316,4 @@ function ownFetch(options: RegistryOptions, environment: NonNullable<RegistryOpt
   const secure = fetchFor(environment, { ...tls, ...(insecureSkipTlsVerify && { insecureSkipVerify: true }) });
   const plain = fetch ?? fetchFor(environment);
   return (url, init) => (url.startsWith("https:") ? secure(url, init) : plain(url, init));
-}
-
-/** Lets so much be done at a time. */
-class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    const release = await this.take();
-    try {
-      return await work();
-    } finally {
-      release();
-    }
-  }
-
-  async take(): Promise<() => void> {
-    if (this.#free > 0) this.#free -= 1;
-    else
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-    let released = false;
-    return () => {
-      if (released) return;
-      released = true;
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
-    };
-  }
 }

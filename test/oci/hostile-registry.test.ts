@@ -86,6 +86,16 @@ describe("manifests of a hostile registry", () => {
     );
   });
 
+  test("refuses what has another digest than was asked for, where no header says anything", async () => {
+    const { host } = await listen((_seen, response) => {
+      response.writeHead(200, { "content-type": OCI_MANIFEST }).end(`${MANIFEST} `);
+    });
+    await expect(storeAt(host).fetchManifest(DIGEST)).rejects.toThrow(code("CONTENT_DIGEST_MISMATCH"));
+    await expect(storeAt(host).fetchManifest("v1")).resolves.toMatchObject({
+      descriptor: { digest: digestOf(`${MANIFEST} `) },
+    });
+  });
+
   test("says by what it got which digest a tag has, and takes no second answer for the first", async () => {
     const { store } = await withImage(["changing-content"]);
     const first = await store.fetchManifest("v1");

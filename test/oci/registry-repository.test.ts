@@ -161,6 +161,13 @@ describe("RegistryRepository: tags that cannot be moved", () => {
     await expect(store.pushManifest(utf8(MANIFEST), OCI_MANIFEST)).rejects.not.toThrow(code("REGISTRY_TAG_IMMUTABLE"));
   });
 
+  test("of one that has a conflict, and says no more, if no condition was set", async () => {
+    const store = await answering(409);
+    const put = (ifMatch?: string) => store.pushManifest(utf8(MANIFEST), OCI_MANIFEST, { tag: "v1", ifMatch });
+    await expect(put()).rejects.toThrow(code("REGISTRY_TAG_IMMUTABLE"));
+    await expect(put('"state"')).rejects.toThrow(code("REGISTRY_UPDATE_LOST"));
+  });
+
   test("are not those whose repository only is called so", async () => {
     const { host } = await listen((_seen, response) => {
       response.writeHead(400).end('{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}');
@@ -179,6 +186,21 @@ describe("RegistryRepository: blobs", () => {
     await expect(store.hasBlob(none.digest)).resolves.toBe(false);
     await expect(store.fetchBlob(none, 100)).rejects.toThrow(code("CONTENT_NOT_FOUND"));
     await expect(store.openBlob(none)[Symbol.asyncIterator]().next()).rejects.toThrow(code("CONTENT_NOT_FOUND"));
+  });
+
+  test("fetches one that several want at the same time once, and checks each size that is claimed for it", async () => {
+    const { store, asked } = await opened();
+    const layer = describing("layer");
+    const found = await Promise.allSettled([
+      store.fetchBlob(layer, 100),
+      store.fetchBlob(layer, 100),
+      store.fetchBlob({ ...layer, size: 6 }, 100),
+      store.fetchBlob(layer, 4),
+    ]);
+    expect(found.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "rejected"]);
+    expect(asked()).toEqual([`GET blobs/${layer.digest}`, `GET blobs/${layer.digest}`]);
+    await store.fetchBlob(layer, 100);
+    expect(asked()).toEqual([`GET blobs/${layer.digest}`]);
   });
 
   test("takes no compression for content, and says that there was one", async () => {

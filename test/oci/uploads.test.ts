@@ -117,11 +117,12 @@ describe("uploadBlob (distribution-spec, Pushing blobs)", () => {
   });
 
   test.for([
-    ["shorter", [SMALL.subarray(0, 4)]],
-    ["longer", [SMALL, SMALL]],
-  ] as const)("ends without a blob where the content is %s than was said", async ([, chunks]) => {
-    const { to } = await opened();
+    ["shorter", [SMALL.subarray(0, 4)], ["HEAD 0", "POST 0", "PATCH 4 0-3"]],
+    ["longer", [SMALL, SMALL], ["HEAD 0", "POST 0"]],
+  ] as const)("ends without a blob where the content is %s than was said", async ([, chunks, requests]) => {
+    const { to, asked } = await opened();
     await expect(to.pushBlob(describing(SMALL), streaming(chunks))).rejects.toThrow(code("CONTENT_SIZE_MISMATCH"));
+    expect(asked()).toEqual(requests);
     await expect(to.hasBlob(describing(SMALL).digest)).resolves.toBe(false);
   });
 
