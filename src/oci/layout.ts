@@ -97,15 +97,22 @@ export class ImageLayout implements ContentStore {
   async #find(tagOrDigest: string): Promise<Descriptor | undefined> {
     const entries = await this.#entries();
     if (isContentDigest(tagOrDigest)) return entries.find(({ digest }) => digest === tagOrDigest);
-    const named = entries.findLast(({ annotations }) => {
+    const named = entries.filter(({ annotations }) => {
       const name = annotations?.[REF_NAME_ANNOTATION];
       return name === tagOrDigest || name?.endsWith(`:${tagOrDigest}`) === true;
     });
-    return named ?? (await this.#findByKind(entries, tagOrDigest));
+    const [first] = named;
+    // Two readers could take two of them.
+    if (named.some(({ digest }) => digest !== first?.digest))
+      throw new FormatError("IMAGE_LAYOUT_MALFORMED", `${this.name} names several things ${tagOrDigest}`, {
+        expected: "one",
+        found: named.map(({ digest }) => digest).join(", "),
+      });
+    return first ?? this.#findByKind(entries, tagOrDigest);
   }
 
   /** cosign keeps what would be under the tags `.sig` and `.att` beside the one image, and says so by another annotation. */
-  async #findByKind(entries: readonly Descriptor[], tag: string): Promise<Descriptor | undefined> {
+  #findByKind(entries: readonly Descriptor[], tag: string): Descriptor | undefined {
     const kind = tag.endsWith(".sig") ? LAYOUT_KINDS.sigs : tag.endsWith(".att") ? LAYOUT_KINDS.atts : undefined;
     if (kind === undefined) return undefined;
     const images = entries.filter(({ annotations }) =>
