@@ -83,6 +83,14 @@ export interface ContentStore {
    */
   pushBlob(descriptor: Descriptor, content: Uint8Array | ContentStore): Promise<void>;
 
+  /**
+   * Makes sure that something can be put here, by putting a blob although it may be there: whether it is says nothing about who may
+   * write. Absent where nobody can be refused.
+   *
+   * @throws ServiceError `REGISTRY_UNAUTHORIZED`, and those of the store.
+   */
+  requirePush?(descriptor: Descriptor, content: Uint8Array): Promise<void>;
+
   /** Puts a manifest. @throws ServiceError `REGISTRY_UPDATE_LOST` where `ifMatch` does not hold, `REGISTRY_TAG_IMMUTABLE`. */
   pushManifest(bytes: Uint8Array, mediaType: string, options?: PushManifestOptions): Promise<PushedManifest>;
 

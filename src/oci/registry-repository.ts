@@ -213,6 +213,14 @@ export class RegistryRepository implements ContentStore {
     await uploadBlob(upload, descriptor, bytes, mountFrom);
   }
 
+  async requirePush(descriptor: Descriptor, content: Uint8Array): Promise<void> {
+    await uploadBlob(
+      { session: this.session, repository: this.repository, scope: this.#scope("push") },
+      descriptor,
+      content,
+    );
+  }
+
   async pushManifest(
     bytes: Uint8Array,
     mediaType: string,

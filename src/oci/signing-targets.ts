@@ -73,5 +73,6 @@ export async function findSigningTargets(
  */
 export async function requirePush({ attachments }: OpenedImage): Promise<void> {
   const { bytes, ...descriptor } = EMPTY_CONFIG;
-  await attachments.pushBlob(descriptor, bytes);
+  if (attachments.requirePush === undefined) await attachments.pushBlob(descriptor, bytes);
+  else await attachments.requirePush(descriptor, bytes);
 }
