@@ -92,22 +92,7 @@ class NodeBody {
 
   getReader(): { read(): Promise<IteratorResult<Uint8Array>>; cancel(): Promise<void> } {
     const iterator = this[Symbol.asyncIterator]();
-    let isReading = false;
-    return {
-      read: async () => {
-        isReading = true;
-        try {
-          return await iterator.next();
-        } finally {
-          isReading = false;
-        }
-      },
-      cancel: async () => {
-        // Who waits for more does not wait any longer.
-        if (isReading) this.#message.destroy();
-        else await this.cancel();
-      },
-    };
+    return { read: () => iterator.next(), cancel: () => this.cancel() };
   }
 
   /** Gives up what is left: what is short is read away, and for the rest the connection is closed. */

@@ -132,6 +132,19 @@ describe("RegistrySession: how a registry is reached", () => {
     await expect(store.fetchManifest("v1")).resolves.toBeDefined();
   });
 
+  test.for([
+    ["refuses for another reason, whatever it says", 403, "app", "see https://registry.test/"],
+    ["finds something wrong with what is called like that", 400, "https-app", "name invalid"],
+  ] as const)("without TLS on loopback, where it %s", async ([, status, repository, message]) => {
+    const { host } = await listen((_one, response) => {
+      response.writeHead(status).end(JSON.stringify({ errors: [{ code: "DENIED", message }] }));
+    });
+    const { fetch: resolve, asked } = resolving(host);
+    const store = clientOf({ fetch: resolve, retries: 0 }).repository({ registry: host, repository });
+    await expect(store.fetchManifest("v1")).rejects.toThrow(code(expect.any(String) as string, { status }));
+    expect(asked).toEqual(["http:"]);
+  });
+
   test("where it answers that it has no time, in the way in which it answered", async () => {
     let count = 0;
     const { host, seen } = await listen((one, response) => {
