@@ -8,7 +8,7 @@
 export type RegistryCredentials =
   | { readonly kind: "anonymous" }
   | { readonly kind: "basic"; readonly username: string; readonly password: string }
-  /** What a token service gives access tokens for. @see distribution docs/content/spec/auth/oauth.md */
+  /** What a token service gives access tokens for: distribution docs/content/spec/auth/oauth.md. */
   | { readonly kind: "identity-token"; readonly identityToken: string }
   /** A bearer token for the registry itself. */
   | { readonly kind: "registry-token"; readonly registryToken: string };

@@ -92,7 +92,7 @@ export function isTag(text: string): boolean {
 }
 
 /** Writes the repository: `registry/name`. */
-export function formatRepository({ registry, repository }: ImageReference): string {
+function formatRepository({ registry, repository }: ImageReference): string {
   return `${registry}/${repository}`;
 }
 

@@ -9,7 +9,7 @@ import { createHash, X509Certificate } from "node:crypto";
 import type { Fetch } from "../../src/http/request.ts";
 import type { ImageVerifierOptions } from "../../src/oci/verified-image.ts";
 import type { RegistryForgery } from "../../src/sandbox/registry/registry.ts";
-import { digestOf, open, putManifest, URL_OF_REGISTRY, type World } from "../sandbox/registry/client.ts";
+import { digestOf, open, putManifest, type World } from "../sandbox/registry/client.ts";
 import type { Json } from "./json-edits.ts";
 import { legacyOf } from "./legacy.ts";
 import { utf8 } from "./logs.ts";
@@ -201,4 +201,3 @@ export function statementFor(digest: string, changes: Json = {}, annotations: Js
 /** The digest of something that is nowhere. */
 export const OTHER_DIGEST = `sha256:${createHash("sha256").update("another image").digest("hex")}`;
 
-export { URL_OF_REGISTRY };

@@ -12,8 +12,8 @@ import type { Sandbox } from "../../../src/sandbox/sandbox.ts";
 import type { Run } from "../../support/program.ts";
 import { runCommand } from "./command-line.ts";
 
-export const PASSWORD = "of a test";
-export const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const PASSWORD = "of a test";
+const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 const INDEX = "application/vnd.oci.image.index.v1+json";
 
 /** Is an image that was pushed. */
