@@ -14,7 +14,7 @@ import type { ContentStore, FetchedManifest } from "./content-store.ts";
 export const ATTACHMENT_KINDS = ["sig", "att", "sbom"] as const;
 
 /** Says what is attached to an image, and how. */
-export type AttachmentKind = (typeof ATTACHMENT_KINDS)[number] | "referrers";
+export type AttachmentKind = "sig" | "att" | "sbom" | "referrers";
 
 /** Is a manifest that is attached to a digest. */
 export interface AttachedManifest {

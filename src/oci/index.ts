@@ -82,3 +82,16 @@ export {
   type SbomFormat,
   type SbomType,
 } from "./sbom-attachment.ts";
+export type { AttachmentKind } from "./attached-content.ts";
+export type { LayoutBlob, LayoutFiles } from "./layout-files.ts";
+export type { LegacyManifestOptions } from "./legacy-manifest.ts";
+export {
+  FormatError,
+  InputError,
+  PolicyError,
+  ServiceError,
+  SigstoreError,
+  StorageError,
+  TrustError,
+  VerificationError,
+} from "../errors.ts";

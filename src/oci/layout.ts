@@ -19,6 +19,7 @@ import type {
   ReferrersList,
 } from "./content-store.ts";
 import { LayoutFolder, type LayoutFiles } from "./layout-files.ts";
+import { openLayoutTar } from "./layout-tar.ts";
 import { manifestKindOf, parseManifest, readDescriptor, serializeDescriptor, type Descriptor } from "./manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST, REF_NAME_ANNOTATION } from "./media-types.ts";
 
@@ -331,9 +332,7 @@ export async function openLayout(path: string): Promise<{ readonly store: ImageL
         ? [path.slice(0, colon), path.slice(colon + 1)]
         : [path, undefined];
   if (!existsSync(file)) throw new InputError("FILE_NOT_FOUND", `there is no image layout ${file}`);
-  const files = statSync(file).isDirectory()
-    ? new LayoutFolder(file)
-    : await (await import("./layout-tar.ts")).openLayoutTar(file);
+  const files = statSync(file).isDirectory() ? new LayoutFolder(file) : await openLayoutTar(file);
   const store = new ImageLayout(files);
   return { store, reference: named ?? (await store.defaultReference()) };
 }
