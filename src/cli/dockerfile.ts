@@ -6,6 +6,15 @@
 
 import { FormatError } from "../errors.ts";
 import { MAX_DOCKERFILE_BYTES } from "../limits.ts";
+import {
+  expandWord,
+  findHeredocs,
+  malformed,
+  readLeadingFlags,
+  splitWords,
+  WHITE_SPACE,
+  type Heredoc,
+} from "./dockerfile-words.ts";
 
 /** Is an image that a Dockerfile names. */
 export interface DockerfileImage {
@@ -16,28 +25,36 @@ export interface DockerfileImage {
   readonly isBase: boolean;
 }
 
+/** Says what variables stand for that a Dockerfile leaves to whoever builds. */
+export interface DockerfileVariables {
+  /** Values that the build is given for arguments, which go before those of the file. */
+  readonly buildArguments?: Readonly<Record<string, string>> | undefined;
+  /** Values for variables that have no other. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
 /** Is one instruction, its continued lines joined. */
 interface Instruction {
   readonly name: string;
   readonly rest: string;
   readonly line: number;
+  readonly escape: string;
 }
 
 /**
  * Finds the images that a Dockerfile builds from: those of `FROM`, and those that `COPY --from=` and `RUN --mount=from=` name. Stages of
  * the file itself and `scratch` are none.
  *
- * Variables are those of `ARG` and `ENV` before, and where they say nothing, those of `environment`; an image that depends on one that
- * nobody gives a value to is an error, since it could be any.
+ * As in a build, `FROM` sees the arguments that stand before the first `FROM` and no others, and the rest of a stage what the stage
+ * says itself. An image that depends on a variable that nobody gives a value to is an error, since it could be any.
  *
  * @param text - The file.
- * @param environment - Values for variables that the file leaves open.
  * @throws {@link FormatError} `DOCKERFILE_MALFORMED`, `LIMIT_EXCEEDED`.
  * @see docker/docs, "Dockerfile reference": FROM, ARG, "Understand how ARG and FROM interact", "Here-documents"
  */
 export function findDockerfileImages(
   text: string,
-  environment: Readonly<Record<string, string | undefined>> = {},
+  { buildArguments = {}, environment = {} }: DockerfileVariables = {},
 ): readonly DockerfileImage[] {
   if (text.length > MAX_DOCKERFILE_BYTES)
     throw new FormatError("LIMIT_EXCEEDED", "Dockerfile is too large", {
@@ -46,137 +63,129 @@ export function findDockerfileImages(
   const found: { image: string; line: number }[] = [];
   /** What each stage that has a name begins with, by that in lower case. */
   const stages = new Map<string, string>();
-  const variables = new Map<string, string>();
+  const globals = new Map<string, string>();
+  let stageCount = 0;
+  let scope = globals;
   let base = "";
-  for (const { name, rest, line } of readInstructions(text)) {
-    const expand = (word: string): string => expandVariables(word, variables, environment, line);
+  for (const { name, rest, line, escape } of readInstructions(text)) {
+    const expand = (word: string, variables: ReadonlyMap<string, string>, unknown?: string): string =>
+      expandWord(word, (key) => variables.get(key) ?? own(environment, key), { line, escape, unknown });
     const add = (image: string): void => {
       if (image === "") throw malformed(line, `${name} names no image`);
-      if (image.toLowerCase() !== "scratch" && !stages.has(image.toLowerCase()) && !/^\d+$/.test(image))
-        found.push({ image, line });
+      if (image.toLowerCase() !== "scratch" && !stages.has(image.toLowerCase())) found.push({ image, line });
     };
+    const { flags, rest: operands } = readLeadingFlags(rest);
     switch (name) {
       case "FROM": {
-        const words = rest.split(/\s+/).filter((word) => word !== "" && !word.startsWith("--"));
-        const [image = "", as, alias, ...more] = words;
+        const [image = "", as, alias, ...more] = operands.split(/\s+/).filter((word) => word !== "");
         if (image === "" || more.length > 0 || (as !== undefined && (as.toUpperCase() !== "AS" || alias === undefined)))
           throw malformed(line, "FROM is not followed by an image, and AS with a name");
-        const from = expand(unquote(image));
+        const from = expand(image, globals);
         add(from);
         base = stages.get(from.toLowerCase()) ?? from;
         if (alias !== undefined) stages.set(alias.toLowerCase(), base);
+        stageCount += 1;
+        scope = new Map();
         break;
       }
       case "ARG":
-      case "ENV":
-        for (const [key, value] of readAssignments(name, rest)) {
-          // What is given from outside goes before what the file says, for arguments.
-          const given = name === "ARG" ? environment[key] : undefined;
-          if (given !== undefined) variables.set(key, given);
-          else if (value !== undefined) variables.set(key, expandVariables(value, variables, environment, line, ""));
+        for (const [key, value] of readAssignments(name, rest, line, escape)) {
+          const given = own(buildArguments, key) ?? (value === undefined ? globals.get(key) : expand(value, scope, ""));
+          if (given !== undefined) scope.set(key, given);
         }
+        break;
+      case "ENV":
+        // Before the first stage there is nothing that it could be for.
+        if (stageCount > 0)
+          for (const [key, value = ""] of readAssignments(name, rest, line, escape))
+            scope.set(key, expand(value, scope, ""));
         break;
       case "COPY":
       case "ADD":
-        for (const [, from = ""] of rest.matchAll(/(?:^|\s)--from=(\S+)/g)) add(expand(unquote(from)));
+        for (const flag of flags) {
+          const [, from] = /^--from=([\s\S]*)$/i.exec(flag) ?? [];
+          if (from === undefined) continue;
+          if (!/^\+?\d+$/.test(from)) add(expand(from, scope));
+          else if (Number(from) >= stageCount) throw malformed(line, `there is no stage ${from}`);
+        }
         break;
       case "RUN":
-        for (const [, mount = ""] of rest.matchAll(/(?:^|\s)--mount=(\S+)/g)) {
-          const from = mount.split(",").find((part) => part.startsWith("from="));
-          if (from !== undefined) add(expand(unquote(from.slice("from=".length))));
+        for (const flag of flags) {
+          const [, mount] = /^--mount=([\s\S]*)$/i.exec(flag) ?? [];
+          // Fields are those of CSV, and their names may be in capitals.
+          for (const field of mount?.split(",") ?? []) {
+            const [, from] = /^"?\s*from=(.*?)"?$/is.exec(field) ?? [];
+            if (from !== undefined) add(expand(from, scope));
+          }
         }
     }
   }
   return found.map(({ image, line }) => ({ image, line, isBase: image === base }));
 }
 
+const COMMENT_OR_BLANK = new RegExp(`^${WHITE_SPACE}*(?:#|$)`);
+
 /** Joins continued lines, leaves out comments, and passes over what is between the marks of here-documents. */
 function* readInstructions(text: string): Generator<Instruction> {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
+  const lines = text.replace(/^\uFEFF/, "").split(/\r*\n/);
   let escape = "\\";
   for (const line of lines) {
-    const directive = /^#\s*([a-z]+)\s*=\s*(\S+)\s*$/i.exec(line);
-    if (directive === null) break;
-    if (directive[1]?.toLowerCase() === "escape" && directive[2] === "`") escape = "`";
+    const [directive, key = "", value] = /^\s*#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/.exec(line) ?? [];
+    if (directive === undefined) break;
+    if (key.toLowerCase() !== "escape") continue;
+    if (value !== "`" && value !== "\\") throw malformed(1, `escape is ${JSON.stringify(value)}, not \\ or \``);
+    escape = value;
   }
+  // An escape that is escaped itself continues nothing.
+  const literal = escape.replace("\\", "\\\\");
+  const continuation = new RegExp(`(^|[^${literal}])${literal}[ \\t]*$`);
   for (let index = 0; index < lines.length; index += 1) {
-    const start = index;
+    const line = index + 1;
     let joined = "";
-    for (;;) {
-      const line = lines[index] ?? "";
-      const isComment = /^\s*#/.test(line);
-      const isBlank = joined !== "" && line.trim() === "";
-      const continued = !isComment && !isBlank && line.trimEnd().endsWith(escape);
-      if (!isComment && !isBlank) joined += continued ? `${line.trimEnd().slice(0, -1)} ` : line;
-      if (!continued && !((isComment || isBlank) && joined !== "")) break;
-      if (index + 1 >= lines.length) break;
-      index += 1;
+    for (let isFirst = true; index < lines.length; index += 1, isFirst = false) {
+      const part = lines[index] ?? "";
+      const isPassedOver = COMMENT_OR_BLANK.test(part);
+      const isContinued = !isPassedOver && continuation.test(part);
+      if (!isPassedOver) joined += isContinued ? part.replace(continuation, "$1") : part;
+      if (isFirst ? !isContinued : !isContinued && !isPassedOver) break;
     }
     const [, word = "", rest = ""] = /^\s*(\S+)\s*([\s\S]*)$/.exec(joined) ?? [];
     if (word === "") continue;
     const name = word.toUpperCase();
-    if (["RUN", "COPY", "ADD"].includes(name))
-      for (const [, dash = "", , mark = ""] of rest.matchAll(/<<(-?)(["']?)([A-Za-z_][A-Za-z0-9_]*)\2/g)) {
-        const isEnd = (line: string): boolean => (dash === "" ? line : line.replace(/^\t+/, "")) === mark;
-        do index += 1;
-        while (index < lines.length && !isEnd(lines[index] ?? ""));
-      }
-    yield { name, rest: rest.trim(), line: start + 1 };
+    for (const { mark, isIndented } of heredocsOf(name, rest, line)) {
+      const isEnd = (one: string): boolean => (isIndented ? one.replace(/^\t+/, "") : one) === mark;
+      do index += 1;
+      while (index < lines.length && !isEnd(lines[index] ?? ""));
+      if (index >= lines.length) throw malformed(line, `here-document ${JSON.stringify(mark)} does not end`);
+    }
+    yield { name, rest: rest.trim(), line, escape };
   }
 }
 
+function heredocsOf(name: string, rest: string, line: number): readonly Heredoc[] {
+  const [, of = name, operands = rest] = name === "ONBUILD" ? (/^(\S+)\s*([\s\S]*)$/.exec(rest) ?? []) : [];
+  if (!["RUN", "COPY", "ADD"].includes(of.toUpperCase())) return [];
+  return findHeredocs(readLeadingFlags(operands).rest, line);
+}
+
 /** `ARG name`, `ARG name=value`, `ENV name value`, `ENV name=value …`. */
-function readAssignments(name: string, rest: string): readonly (readonly [string, string | undefined])[] {
-  const old = name === "ENV" ? /^([A-Za-z_][A-Za-z0-9_]*)\s+([^=]*)$/.exec(rest) : null;
-  if (old !== null) return [[old[1] ?? "", old[2]?.trim() ?? ""]];
-  const found: (readonly [string, string | undefined])[] = [];
-  for (const [, key = "", value] of rest.matchAll(
-    /(?:^|\s)([A-Za-z_][A-Za-z0-9_]*)(?:=("(?:[^"\\]|\\.)*"|'[^']*'|(?:[^\s"'\\]|\\.)*))?(?=\s|$)/g,
-  ))
-    found.push([key, value === undefined ? undefined : unquote(value)]);
-  return found;
-}
-
-function unquote(text: string): string {
-  if (text.length >= 2 && text.startsWith('"') && text.endsWith('"'))
-    return text.slice(1, -1).replaceAll(/\\(["\\$])/g, "$1");
-  if (text.length >= 2 && text.startsWith("'") && text.endsWith("'")) return text.slice(1, -1);
-  return text;
-}
-
-/** `$NAME`, `${NAME}`, `${NAME:-other}`, `${NAME:+other}`. */
-function expandVariables(
-  text: string,
-  variables: ReadonlyMap<string, string>,
-  environment: Readonly<Record<string, string | undefined>>,
+function readAssignments(
+  name: string,
+  rest: string,
   line: number,
-  unknown?: string,
-): string {
-  return text.replaceAll(
-    /\\\$|\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::([-+])([^}]*))?\})/g,
-    (
-      whole,
-      plain: string | undefined,
-      braced: string | undefined,
-      kind: string | undefined,
-      other: string | undefined,
-    ) => {
-      if (whole === "\\$") return "$";
-      const name = plain ?? braced ?? "";
-      const value = variables.get(name) ?? environment[name];
-      const isSet = value !== undefined && value !== "";
-      if (kind === "+") return isSet ? (other ?? "") : "";
-      if (isSet) return value;
-      if (kind === "-") return other ?? "";
-      if (unknown !== undefined) return value ?? unknown;
-      if (value !== undefined) return value;
-      throw new FormatError("DOCKERFILE_MALFORMED", `line ${line} depends on $${name}, which has no value`, {
-        remedy: `give ${name} a value in the environment, as the build is given one`,
-      });
-    },
-  );
+  escape: string,
+): readonly (readonly [string, string | undefined])[] {
+  const words = splitWords(rest, escape);
+  if (words.length === 0) throw malformed(line, "a quotation mark is not closed, or nothing is set");
+  const [first = ""] = words;
+  // The old form, in which everything after the name is the value.
+  if (name === "ENV" && !first.includes("=")) return [[first, rest.slice(first.length).trim()]];
+  return words.map((word) => {
+    const [, key = word, value] = /^([^=]*)=([\s\S]*)$/.exec(word) ?? [];
+    return [key, value];
+  });
 }
 
-function malformed(line: number, problem: string): FormatError {
-  return new FormatError("DOCKERFILE_MALFORMED", `line ${line}: ${problem}`);
+function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
 }

@@ -28,7 +28,8 @@ const CONTAINER_LISTS = ["initContainers", "containers", "ephemeralContainers"] 
 export async function findManifestImages(text: string): Promise<readonly ManifestImage[]> {
   if (text.length > MAX_KUBERNETES_MANIFEST_BYTES) throw tooMuch(`more than ${MAX_KUBERNETES_MANIFEST_BYTES} bytes`);
   const { parseAllDocuments } = await import("yaml");
-  const documents = parseAllDocuments(text, { uniqueKeys: true, strict: true, stringKeys: true, prettyErrors: true });
+  // Merge keys are of YAML 1.1, which Kubernetes reads: what one brings in is run too.
+  const documents = parseAllDocuments(text, { uniqueKeys: true, strict: true, stringKeys: true, merge: true });
   if ("empty" in documents) return [];
   if (documents.length > MAX_KUBERNETES_DOCUMENTS) throw tooMuch(`more than ${MAX_KUBERNETES_DOCUMENTS} documents`);
   const found: ManifestImage[] = [];
@@ -71,9 +72,23 @@ function collect(value: unknown, owner: string, path: string, found: ManifestIma
       found.push({ image, where });
     }
   }
+  findVolumes(object["volumes"], `${who}: ${from === "" ? "" : `${from}.`}volumes`, found);
   for (const [key, item] of Object.entries(object))
     if (!(CONTAINER_LISTS as readonly string[]).includes(key))
       collect(item, who, from === "" ? key : `${from}.${key}`, found, budget);
+}
+
+/** A volume may be an image too, which containers then read or run. */
+function findVolumes(volumes: unknown, where: string, found: ManifestImage[]): void {
+  if (!Array.isArray(volumes)) return;
+  for (const [index, volume] of volumes.entries()) {
+    const { image } = (volume ?? {}) as { readonly image?: unknown };
+    const { reference } = (image ?? {}) as { readonly reference?: unknown };
+    if (reference === undefined || reference === null) continue;
+    if (typeof reference !== "string" || reference === "")
+      throw malformed(`${where}[${index}] has an image that is no text`);
+    found.push({ image: reference, where: `${where}[${index}]` });
+  }
 }
 
 /** A resource has a kind, and mostly a name. */

@@ -33,7 +33,9 @@ describe("findManifestImages (Kubernetes API reference, PodSpec)", () => {
     ],
     ["JSON", '{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"a"}]}}'],
     ["second document", `apiVersion: v1\nkind: ConfigMap\ndata: {a: b}\n---\n${POD}  containers: [{image: a}]\n`],
-    ["merge key and an alias", "a: &c {image: a}\nkind: Pod\nspec: {containers: [*c]}\n"],
+    ["alias", "a: &c {image: a}\nkind: Pod\nspec: {containers: [*c]}\n"],
+    ["merge key", "a: &c {image: a}\nkind: Pod\nspec: {containers: [{<<: *c, name: b}]}\n"],
+    ["volume", "kind: Pod\nspec: {volumes: [{name: b, image: {reference: a}}, {name: c}]}\n"],
   ] as const)("finds those of a %s", async ([, text]) => {
     expect((await findManifestImages(text)).map(({ image }) => image)).toEqual(["a"]);
   });
@@ -54,6 +56,10 @@ describe("findManifestImages (Kubernetes API reference, PodSpec)", () => {
     ["a key twice", `${POD}  containers: [{image: a, image: b}]\n`],
     ["an image that is no text", `${POD}  containers: [{image: 3}]\n`],
     ["an image that is empty", `${POD}  containers: [{image: ""}]\n`],
+    ["a volume whose image is no text", `${POD}  volumes: [{image: {reference: 3}}]\n`],
+    ["lists within lists without an end", "[".repeat(100_000)],
+    ["lists within lists", `${"- ".repeat(100_000)}a`],
+    ["an alias of nothing", "a: *b\n"],
     ["tabs for white space", "a:\n\t- b\n"],
     [
       "aliases that make much of little",

@@ -8,9 +8,10 @@ import { readInputFile } from "../../files/read-file.ts";
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
 import { FormatError, InputError } from "../../errors.ts";
 import { MAX_DOCKERFILE_BYTES } from "../../limits.ts";
-import { notice, type Command } from "../context.ts";
+import { notice, type Command, type Context } from "../context.ts";
 import { findDockerfileImages } from "../dockerfile.ts";
 import { imageExitStatus } from "../exit-status.ts";
+import { usage, type Flags } from "../flags.ts";
 import { refuseImage } from "../image-verification.ts";
 import { naming } from "../named-input.ts";
 import { SIGNATURE_FLAGS, verifySignatures } from "./verify.ts";
@@ -19,7 +20,7 @@ import { SIGNATURE_FLAGS, verifySignatures } from "./verify.ts";
 export const dockerfileVerify: Command = {
   name: "dockerfile verify",
   summary:
-    "Verify that the images that a Dockerfile builds from are signed: those of FROM, COPY --from and RUN --mount. Variables that it leaves open are read from the environment. Flags, output and exit status as of verify.",
+    "Verify that the images that a Dockerfile builds from are signed: those of FROM, COPY --from and RUN --mount. Variables that neither the file nor --build-arg gives a value are read from the environment. Flags, output and exit status as of verify.",
   operands: "FILE",
   minOperands: 1,
   maxOperands: 1,
@@ -27,12 +28,19 @@ export const dockerfileVerify: Command = {
   flags: [
     ...SIGNATURE_FLAGS.filter(({ name }) => name !== "local-image"),
     { name: "base-image-only", kind: "boolean", description: "only the image of the last FROM" },
+    {
+      name: "build-arg",
+      kind: "strings",
+      value: "NAME=VALUE",
+      description: "an argument that the build is given, in place of the file's own value; may be repeated",
+    },
   ],
   examples: ["cosign-ts dockerfile verify --key cosign.pub Dockerfile"],
   async run([file = ""], flags, context) {
+    const variables = { buildArguments: readBuildArguments(flags, context), environment: context.environment };
     const text = tryDecodeUtf8(await readInputFile(file, MAX_DOCKERFILE_BYTES, "Dockerfile"));
     if (text === undefined) throw new FormatError("DOCKERFILE_MALFORMED", `${file} is no text`);
-    const found = await naming(file, () => findDockerfileImages(text, context.environment));
+    const found = await naming(file, () => findDockerfileImages(text, variables));
     const chosen = flags.boolean("base-image-only") ? found.filter(({ isBase }) => isBase).slice(0, 1) : found;
     const images = [...new Set(chosen.map(({ image }) => image))];
     if (images.length === 0)
@@ -45,3 +53,16 @@ export const dockerfileVerify: Command = {
   exitStatus: imageExitStatus,
   refuse: (error, flags, context) => refuseImage(error, flags, context),
 };
+
+/** As `docker build` takes them: one without a value has that of the environment. */
+function readBuildArguments(flags: Flags, { environment }: Context): Readonly<Record<string, string>> {
+  const given = new Map<string, string>();
+  for (const text of flags.strings("build-arg")) {
+    const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)(?:=([\s\S]*))?$/.exec(text) ?? [];
+    if (name === undefined)
+      throw usage(`invalid value ${JSON.stringify(text)} for ${flags.nameOf("build-arg")}`, { expected: "NAME=VALUE" });
+    const known = value ?? environment[name];
+    if (known !== undefined) given.set(name, known);
+  }
+  return Object.fromEntries(given);
+}
