@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { Command } from "../../src/cli/context.ts";
 import { COMMANDS } from "../../src/cli/program.ts";
 import { COMPILE_CACHE, IDENTITY, PROGRAM, REAL, temporaryFolder } from "../support/cli.ts";
+import { IMAGE_EXAMPLES } from "../support/examples.ts";
 import { jsonFile } from "../support/json-edits.ts";
 import { runInProcess } from "../support/program.ts";
 import { realCase, realPath } from "../support/real.ts";
@@ -149,7 +150,9 @@ describe("examples of the help", () => {
     const endless = examples.filter((example) => example.startsWith("cosign-ts sandbox"));
     expect(() => run(`${endless[0] ?? ""} --timeout 1s`)).not.toThrow();
     const signing = examples.filter((example) => SIGNING_EXAMPLES.test(example));
-    const ran = examples.filter((example) => ![...networked, ...endless, ...signing].includes(example));
+    const aboutImages = examples.filter((example) => IMAGE_EXAMPLES.test(example));
+    const elsewhere = new Set([...networked, ...endless, ...signing, ...aboutImages]);
+    const ran = examples.filter((example) => !elsewhere.has(example));
     for (const example of ran) expect(() => run(example), example).not.toThrow();
     expect(ran.length).toBeGreaterThan(9);
     expect(JSON.parse(run(examples.find((example) => example.includes("--output json sha256:")) ?? ""))).toMatchObject({

@@ -43,7 +43,7 @@ export const attest: Command = {
     { name: "rekor-entry-type", kind: "string", description: "", deprecated: "it has no effect" },
   ],
   examples: [
-    "cosign-ts attest --predicate provenance.json --type slsaprovenance1 registry.example.com/app@sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+    "cosign-ts attest --predicate provenance.json --type slsaprovenance1 registry.example.com/app:v1",
     "cosign-ts attest --key cosign.key --predicate sbom.json --type cyclonedx registry.example.com/app:v1",
   ],
   async run(images, flags, context) {

@@ -53,7 +53,7 @@ export const verify: Command = {
   flags: SIGNATURE_FLAGS,
   examples: [
     "cosign-ts verify --certificate-identity alice@example.com --certificate-oidc-issuer https://accounts.example.com registry.example.com/app:v1",
-    "cosign-ts verify --key cosign.pub -a team=release registry.example.com/app@sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+    "cosign-ts verify --key cosign.pub -a team=release registry.example.com/app:v1",
   ],
   run: (images, flags, context) => verifySignatures(images, flags, context),
   exitStatus: imageExitStatus,
