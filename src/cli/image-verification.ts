@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SigstoreError } from "../errors.ts";
+import { ServiceError, SigstoreError } from "../errors.ts";
 import { printableJson } from "../encoding/printable.ts";
 import type { ImageInput } from "../oci/image-source.ts";
 import type { ImagePolicy, VerifiedImage } from "../oci/verified-image.ts";
@@ -46,6 +46,7 @@ export async function verifyImages(task: ImageTask, flags: Flags, context: Conte
   const { images, what } = task;
   refuseHardware(flags);
   refuseUnsupported(flags);
+  refuseOfflineRegistry(flags);
   const signer = await readExpectedSigner(flags, context);
   const options = await readVerifierOptions(flags, context, what);
   const policy = readImagePolicy(flags, context);
@@ -76,6 +77,7 @@ export async function verifyImages(task: ImageTask, flags: Flags, context: Conte
     try {
       const verified = await verifying(index);
       await task.print(verified);
+      if (flags.boolean("explain")) await explain(verified, context);
       tracePlaces(verified, context);
       for (const text of verified.unproven) trace(context, `not proven: ${text}`);
     } catch (error) {
@@ -111,6 +113,15 @@ function startAll<T, R>(items: readonly T[], work: (item: T) => Promise<R>): (in
     if (outcome === undefined) throw new RangeError("there is no such item");
     return await outcome.promise;
   };
+}
+
+/** Lists the checks of each signature, those that failed too. */
+async function explain({ signatures, refused }: VerifiedImage, { stderr }: Context): Promise<void> {
+  const { checksToText } = await import("../report/text.ts");
+  for (const { layer, format, evidence } of signatures)
+    stderr.write(`Checks of ${format} ${layer}:\n${checksToText(evidence.checks)}\n`);
+  for (const { layer, format, error } of refused)
+    if (error.report !== undefined) stderr.write(`Checks of ${format} ${layer}:\n${checksToText(error.report)}\n`);
 }
 
 /** Writes a refusal where `--output` asks for JSON. */
@@ -160,6 +171,16 @@ function refuseUnsupported(flags: Flags): void {
       given === "ca-intermediates"
         ? "make a trusted root of the authorities with cosign-ts trusted-root create, and give that with --trusted-root"
         : "verify what is attached to the image, or a signature in a file with verify-blob",
+  });
+}
+
+/** With `--offline` no socket is opened, not to a registry either. cosign means the log alone. */
+function refuseOfflineRegistry(flags: Flags): void {
+  if (!flags.boolean("offline") || flags.boolean("local-image")) return;
+  throw new ServiceError("OFFLINE", "an image in a registry cannot be verified without a network", {
+    found: flags.nameOf("offline"),
+    remedy:
+      "leave it out, and give --trusted-root so that nothing but the registry is asked; or verify an image that was saved with --local-image",
   });
 }
 

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { readInputFile } from "../../files/read-file.ts";
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
 import { FormatError, InputError } from "../../errors.ts";
 import { MAX_DOCKERFILE_BYTES } from "../../limits.ts";
+import { readFileOrStdin } from "../attaching.ts";
 import { notice, type Command, type Context } from "../context.ts";
 import { findDockerfileImages } from "../dockerfile.ts";
 import { imageExitStatus } from "../exit-status.ts";
@@ -21,7 +21,7 @@ export const dockerfileVerify: Command = {
   name: "dockerfile verify",
   summary:
     "Verify that the images that a Dockerfile builds from are signed: those of FROM, COPY --from and RUN --mount. Variables that neither the file nor --build-arg gives a value are read from the environment. Flags, output and exit status as of verify.",
-  operands: "FILE",
+  operands: "FILE | -",
   minOperands: 1,
   maxOperands: 1,
   environment: true,
@@ -38,7 +38,7 @@ export const dockerfileVerify: Command = {
   examples: ["cosign-ts dockerfile verify --key cosign.pub Dockerfile"],
   async run([file = ""], flags, context) {
     const variables = { buildArguments: readBuildArguments(flags, context), environment: context.environment };
-    const text = tryDecodeUtf8(await readInputFile(file, MAX_DOCKERFILE_BYTES, "Dockerfile"));
+    const text = tryDecodeUtf8(await readFileOrStdin(file, MAX_DOCKERFILE_BYTES, "Dockerfile", context));
     if (text === undefined) throw new FormatError("DOCKERFILE_MALFORMED", `${file} is no text`);
     const found = await naming(file, () => findDockerfileImages(text, variables));
     const chosen = flags.boolean("base-image-only") ? found.filter(({ isBase }) => isBase).slice(0, 1) : found;

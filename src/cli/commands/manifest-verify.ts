@@ -4,10 +4,10 @@
  * @module
  */
 
-import { readInputFile } from "../../files/read-file.ts";
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
 import { FormatError, InputError } from "../../errors.ts";
 import { MAX_KUBERNETES_MANIFEST_BYTES } from "../../limits.ts";
+import { readFileOrStdin } from "../attaching.ts";
 import { notice, type Command } from "../context.ts";
 import { imageExitStatus } from "../exit-status.ts";
 import { refuseImage } from "../image-verification.ts";
@@ -20,14 +20,14 @@ export const manifestVerify: Command = {
   name: "manifest verify",
   summary:
     "Verify that the images that Kubernetes manifests run are signed: of every container of every pod, in whatever it is. Flags, output and exit status as of verify.",
-  operands: "FILE",
+  operands: "FILE | -",
   minOperands: 1,
   maxOperands: 1,
   environment: true,
   flags: SIGNATURE_FLAGS.filter(({ name }) => name !== "local-image"),
   examples: ["cosign-ts manifest verify --key cosign.pub deployment.yaml"],
   async run([file = ""], flags, context) {
-    const text = tryDecodeUtf8(await readInputFile(file, MAX_KUBERNETES_MANIFEST_BYTES, "manifest"));
+    const text = tryDecodeUtf8(await readFileOrStdin(file, MAX_KUBERNETES_MANIFEST_BYTES, "manifest", context));
     if (text === undefined) throw new FormatError("YAML_MALFORMED", `${file} is no text`);
     const found = await naming(file, () => findManifestImages(text));
     const images = [...new Set(found.map(({ image }) => image))];

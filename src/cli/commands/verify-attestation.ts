@@ -6,8 +6,9 @@
 
 import { printableJson } from "../../encoding/printable.ts";
 import { legacySignature } from "../../bundle/legacy.ts";
+import { encodeBase64 } from "../../encoding/base64.ts";
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
-import type { VerifiedImage } from "../../oci/verified-image.ts";
+import type { VerifiedImage, VerifiedImageSignature } from "../../oci/verified-image.ts";
 import type { Command, Context } from "../context.ts";
 import { imageExitStatus } from "../exit-status.ts";
 import { usage } from "../flags.ts";
@@ -92,9 +93,26 @@ async function printAttestations(
     return;
   }
   // What BuildKit says is in no envelope: the statement itself stands in its place.
-  if (image.vouchedFor.length > 0)
-    for (const { payload } of image.vouchedFor) context.stdout.write(`${tryDecodeUtf8(payload)?.trim() ?? ""}\n`);
-  else
-    for (const { bundle } of image.signatures)
-      context.stdout.write(`${tryDecodeUtf8(legacySignature(bundle)) ?? ""}\n`);
+  const lines =
+    image.vouchedFor.length > 0
+      ? image.vouchedFor.map(({ payload, statement }) => oneLine(payload) ?? printableJson(statement.json))
+      : image.signatures.map(envelopeLine);
+  for (const line of lines) context.stdout.write(`${line}\n`);
+}
+
+function oneLine(payload: Uint8Array): string | undefined {
+  const text = tryDecodeUtf8(payload)?.trim();
+  return text === undefined || /[\r\n]/.test(text) ? undefined : text;
+}
+
+/** In the form of whichever cosign wrote it, without what else may stand beside it there. */
+function envelopeLine({ bundle, format }: VerifiedImageSignature): string {
+  if (format === "bundle" || bundle.content.kind !== "dsseEnvelope")
+    return tryDecodeUtf8(legacySignature(bundle)) ?? "";
+  const { payloadType, payload, signatures } = bundle.content.envelope;
+  return JSON.stringify({
+    payloadType,
+    payload: encodeBase64(payload),
+    signatures: signatures.map(({ keyid, sig }) => ({ keyid, sig: encodeBase64(sig) })),
+  });
 }

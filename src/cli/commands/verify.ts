@@ -5,7 +5,6 @@
  */
 
 import { printableJson } from "../../encoding/printable.ts";
-import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
 import type { VerifiedImage } from "../../oci/verified-image.ts";
 import { parseAnnotations } from "../annotations.ts";
 import type { Command, Context } from "../context.ts";
@@ -45,7 +44,7 @@ export const SIGNATURE_FLAGS: readonly Flag[] = [
 export const verify: Command = {
   name: "verify",
   summary:
-    "Verify that images are signed: every signature in every place, of which one must prove what is asked for. Exit status: 10 not signed, 11 no such image, 12 no signature that proves it, 13 no certificate.",
+    "Verify that images are signed: every signature in every place, of which one must prove what is asked for. Exit status: 10 not signed, 11 no such image, 12 no signature that proves it, 13 no certificate; of several images, that of the first that is not verified.",
   operands: "IMAGE...",
   minOperands: 1,
   maxOperands: Infinity,
@@ -96,9 +95,10 @@ async function printSignatures(
       context.stdout.write(`${printableJson(verifiedImageToJson(image))}\n`);
       return;
     }
-    case "text":
-      for (const { evidence, payload } of image.signatures) {
-        const { signer } = evidence;
+    case "text": {
+      const { signatureToCosignText } = await import("../../report/cosign-json.ts");
+      for (const signature of image.signatures) {
+        const { signer } = signature.evidence;
         if (signer.kind === "certificate") {
           const { subjectAlternativeName, issuer, extensions } = signer.identity;
           const facts = {
@@ -113,7 +113,8 @@ async function printSignatures(
           for (const [title, value] of Object.entries(facts))
             if (value !== undefined) context.stderr.write(`${title}: ${printableJson(value).slice(1, -1)}\n`);
         }
-        context.stdout.write(`${tryDecodeUtf8(payload) ?? ""}\n`);
+        context.stdout.write(`${signatureToCosignText(signature, image.name)}\n`);
       }
+    }
   }
 }
