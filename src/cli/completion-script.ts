@@ -149,12 +149,12 @@ function summaryOf(word: string, commands: readonly CompletedCommand[]): string 
   );
 }
 
-/** The words that each flag's value may be; a flag means the same in every command. */
+/** The words that each flag's value may be, in whichever command: this script does not tell them apart. */
 function choicesOf(commands: readonly CompletedCommand[]): readonly (readonly [string, readonly string[]])[] {
-  const all = commands.flatMap(({ flags }) =>
-    flags.flatMap(({ name, choices }) => (choices === undefined ? [] : [[name, choices] as const])),
-  );
-  return [...new Map(all)];
+  const found = new Map<string, Set<string>>();
+  for (const { name, choices = [] } of commands.flatMap(({ flags }) => flags))
+    if (choices.length > 0) found.set(name, new Set([...(found.get(name) ?? []), ...choices]));
+  return [...found].map(([name, choices]) => [name, [...choices]]);
 }
 
 function list(words: readonly string[]): string {

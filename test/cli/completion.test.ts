@@ -12,7 +12,11 @@ const isInstalled = (program: string): boolean => spawnSync(program, ["-c", "tru
 /** What stands on the line, the word being completed last; and words that are offered, or none: then the shell offers files. */
 const OFFERS: readonly (readonly [string, readonly string[], readonly string[]])[] = [
   ["commands", [""], [...new Set(COMMANDS.map(({ name }) => name.split(" ")[0] ?? ""))]],
-  ["commands that begin so", ["ver"], ["verify-blob", "verify-blob-attestation", "version"]],
+  [
+    "commands that begin so",
+    ["ver"],
+    ["verify", "verify-attestation", "verify-blob", "verify-blob-attestation", "version"],
+  ],
   ["commands of a group", ["bundle", ""], ["inspect", "create", "upgrade"]],
   [
     "flags of a command",
@@ -107,7 +111,7 @@ describe("completion powershell", () => {
     const text = await script("powershell");
     expect(text).toContain("Register-ArgumentCompleter -Native -CommandName cosign-ts -ScriptBlock {");
     expect(text).toMatch(/'bundle inspect' = @\('--output', '--output-file', '--timeout', '--verbose'\)/);
-    expect(text).toMatch(/'--output' = @\('json', 'text'\)/);
+    expect(text).toMatch(/'--output' = @\('json', 'text', 'result'/);
     expect(text.match(/\{/g)).toHaveLength(text.match(/\}/g)?.length ?? 0);
   });
 });
