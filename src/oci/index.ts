@@ -95,3 +95,5 @@ export {
   TrustError,
   VerificationError,
 } from "../errors.ts";
+export { loginToRegistry, logoutFromRegistry, type RegistryLogin } from "./login.ts";
+export type { CredentialPlace } from "./docker-config.ts";

@@ -75,6 +75,22 @@ export function parseReference(text: string): ImageReference {
   };
 }
 
+/**
+ * Parses the name of a registry, as it stands at the beginning of a reference; `https://` before it and a slash behind it are left out,
+ * as those who log in write them.
+ *
+ * @throws {@link InputError} `REFERENCE_MALFORMED`.
+ */
+export function parseRegistry(text: string): string {
+  const host = text.replace(/^https:\/\//i, "").replace(/\/(v[12]\/?)?$/, "");
+  return readHost(host, (problem) => {
+    const written = JSON.stringify(redactSecrets(text).slice(0, 300));
+    return new InputError("REFERENCE_MALFORMED", `${written} is not a registry: ${problem}`, {
+      expected: "a host, for instance registry.example.com or localhost:5000",
+    });
+  });
+}
+
 function readHost(text: string, fail: (problem: string) => InputError): string {
   const match = HOST.exec(text);
   if (match === null) throw fail("the host is malformed");
