@@ -200,4 +200,3 @@ export function statementFor(digest: string, changes: Json = {}, annotations: Js
 
 /** The digest of something that is nowhere. */
 export const OTHER_DIGEST = `sha256:${createHash("sha256").update("another image").digest("hex")}`;
-
