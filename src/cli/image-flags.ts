@@ -8,9 +8,6 @@ import type { Flag } from "./flags.ts";
 import { REGISTRY_FLAGS } from "./registry-flags.ts";
 import { COMMON_VERIFICATION_FLAGS } from "./verification-flags.ts";
 
-/** cosign's flags for signatures that are in files, which is what the commands for blobs are for. */
-const FILE_FLAGS = ["certificate", "signature", "payload", "rfc3161-timestamp"];
-
 /** Are the flags of every command that verifies images. */
 export const IMAGE_VERIFICATION_FLAGS: readonly Flag[] = [
   ...COMMON_VERIFICATION_FLAGS,
@@ -71,14 +68,6 @@ export const IMAGE_VERIFICATION_FLAGS: readonly Flag[] = [
     description: "",
     deprecated: "use --trusted-root; cosign-ts trusted-root create makes one",
   })),
-  ...FILE_FLAGS.map((name): Flag => ({
-    name,
-    kind: "string",
-    description: "",
-    deprecated: "signatures in files are for verify-blob",
-  })),
+  { name: "certificate", kind: "string", description: "", deprecated: "the certificate comes with the signature" },
   { name: "attachment", kind: "string", description: "", deprecated: "verify the digest of the attachment itself" },
 ];
-
-/** Lists the flags that are known, and cannot be followed here. */
-export const UNSUPPORTED_IMAGE_FLAGS: readonly string[] = [...FILE_FLAGS, "ca-intermediates", "attachment"];

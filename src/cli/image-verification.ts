@@ -11,10 +11,10 @@ import type { ImagePolicy, VerifiedImage } from "../oci/verified-image.ts";
 import { ImageVerifier } from "../oci/verify-image.ts";
 import type { ExpectedSigner } from "../verify/options.ts";
 import { notice, trace, warn, type Context } from "./context.ts";
+import { readLegacyMaterial } from "./detached-signature.ts";
 import { imageExitStatus } from "./exit-status.ts";
 import { readExpectedSigner } from "./expected-signer.ts";
 import { usage, type Flags } from "./flags.ts";
-import { UNSUPPORTED_IMAGE_FLAGS } from "./image-flags.ts";
 import { openRegistry, readAttachmentLimit } from "./registry-flags.ts";
 import { PUBLIC_GOOD } from "./signing-flags.ts";
 import { loadChosenTrust } from "./trust-choice.ts";
@@ -45,7 +45,7 @@ export interface ImageTask {
 export async function verifyImages(task: ImageTask, flags: Flags, context: Context): Promise<number> {
   const { images, what } = task;
   refuseHardware(flags);
-  refuseUnsupported(flags);
+  refuseAttachment(flags);
   refuseOfflineRegistry(flags);
   const signer = await readExpectedSigner(flags, context);
   const options = await readVerifierOptions(flags, context, what);
@@ -55,6 +55,7 @@ export async function verifyImages(task: ImageTask, flags: Flags, context: Conte
   const maxAttachmentBytes = readAttachmentLimit(context);
   const sct = flags.string("sct");
   const detachedScts = sct === undefined ? undefined : [await readDetachedSct(sct)];
+  const legacyMaterial = await readLegacyMaterial(flags, context);
   const registry = await openRegistry(flags, context);
   const inputs = await openInputs(images, flags);
   const { trustedRoot, source } = await loadChosenTrust(flags, context);
@@ -70,7 +71,9 @@ export async function verifyImages(task: ImageTask, flags: Flags, context: Conte
       fetchLogEntriesFrom: { rekorUrl: flags.string("rekor-url") ?? PUBLIC_GOOD.rekor, fetch: context.fetch },
     }),
   });
-  const verifying = startAll(inputs, (input) => task.verify(verifier, input, { ...signer, ...policy, detachedScts }));
+  const verifying = startAll(inputs, (input) =>
+    task.verify(verifier, input, { ...signer, ...policy, detachedScts, legacyMaterial }),
+  );
   let firstFailure: number | undefined;
   // What is said of each stands in the order of the images, whichever is ready first.
   for (const [index, input] of inputs.entries()) {
@@ -163,14 +166,11 @@ export function printHeader(image: VerifiedImage, annotations: boolean, flags: F
   for (const line of lines) context.stderr.write(`  - ${line}\n`);
 }
 
-function refuseUnsupported(flags: Flags): void {
-  const given = UNSUPPORTED_IMAGE_FLAGS.find((name) => flags.has(name));
-  if (given === undefined) return;
-  throw usage(`${flags.nameOf(given)} is not supported for images`, {
-    remedy:
-      given === "ca-intermediates"
-        ? "make a trusted root of the authorities with cosign-ts trusted-root create, and give that with --trusted-root"
-        : "verify what is attached to the image, or a signature in a file with verify-blob",
+/** The signature of an attachment says nothing about the image. */
+function refuseAttachment(flags: Flags): void {
+  if (!flags.has("attachment")) return;
+  throw usage(`${flags.nameOf("attachment")} is not supported`, {
+    remedy: "verify the attachment by its own name, which cosign-ts triangulate tells",
   });
 }
 

@@ -132,8 +132,12 @@ function refuseLegacyFlags(flags: Flags): void {
   }
 }
 
-/** A timestamp that nothing asks for would prove nothing, and one that is asked for must be there. */
-function checkTimestampFlags(flags: Flags): void {
+/**
+ * Refuses a timestamp that nothing asks for, which would prove nothing, and the want of one that is asked for.
+ *
+ * @throws InputError `USAGE_INVALID`.
+ */
+export function checkTimestampFlags(flags: Flags): void {
   const asked = ["use-signed-timestamps", "timestamp-certificate-chain"].find((name) =>
     name === "use-signed-timestamps" ? flags.boolean(name) : flags.has(name),
   );
@@ -151,7 +155,8 @@ function checkTimestampFlags(flags: Flags): void {
   }
 }
 
-function checkAuthorityFlags(flags: Flags): void {
+/** Refuses authorities that are named twice, or half. @throws InputError `USAGE_INVALID`. */
+export function checkAuthorityFlags(flags: Flags): void {
   const other = ["ca-roots", "ca-intermediates"].find((name) => flags.has(name));
   if (flags.has("certificate-chain") && other !== undefined) {
     throw usage(`${flags.nameOf("certificate-chain")} and ${flags.nameOf(other)} exclude one another`, {
@@ -162,8 +167,12 @@ function checkAuthorityFlags(flags: Flags): void {
     throw usage(`${flags.nameOf("ca-intermediates")} needs --ca-roots`, { remedy: "give the roots that they lead to" });
 }
 
-/** As in cosign: a URL, a file, or otherwise the signature itself, in base64. */
-async function readSignature(reference: string, context: Context): Promise<Uint8Array> {
+/**
+ * Reads a signature as cosign does: from a URL, from a file, or otherwise the flag is the signature itself, in base64.
+ *
+ * @throws InputError, ServiceError, FormatError.
+ */
+export async function readSignature(reference: string, context: Context): Promise<Uint8Array> {
   if (isUrl(reference) || (await exists(reference)))
     return await naming(nameOf(reference), async () =>
       parseSignatureFile(await read(reference, "signature", MAX_BUNDLE_BYTES, context)),

@@ -5,7 +5,7 @@
  */
 
 import { BUNDLE_MEDIA_TYPE, parseBundle, type Bundle } from "../bundle/bundle.ts";
-import { assembleBundle, type SignatureParts } from "../bundle/legacy.ts";
+import { assembleBundle } from "../bundle/legacy.ts";
 import { parseEnvelope } from "../dsse/envelope.ts";
 import type { JsonValue } from "../encoding/json.ts";
 import { parseJson } from "../encoding/json.ts";
@@ -16,6 +16,7 @@ import { attachBundle } from "./bundle-referrer.ts";
 import { contentDigestOf, fromDigest, toDigest, type ContentDigest } from "./content-digest.ts";
 import type { FetchedManifest } from "./content-store.ts";
 import type { WriterOptions } from "./contended-tag.ts";
+import type { DetachedSignature } from "./detached-signature.ts";
 import { selectPlatform } from "./image-index.ts";
 import { openImage, type AttachmentOptions, type ImageInput, type OpenedImage } from "./image-source.ts";
 import { toLegacyLayer, type LegacyLayer } from "./legacy-layer.ts";
@@ -45,14 +46,6 @@ export interface AttachedToImage {
   readonly pinned: string;
   readonly digest: ContentDigest;
   readonly attached: readonly Attached[];
-}
-
-/** Is a signature from before bundles, in parts. */
-export interface DetachedSignature extends SignatureParts {
-  /** What was signed. Default: the payload that cosign makes for the image, without annotations. */
-  readonly payload?: Uint8Array | undefined;
-  /** DER, from the issuer of the certificate to the root. */
-  readonly chain?: readonly Uint8Array[] | undefined;
 }
 
 /** Is one thing of a file with attestations. */

@@ -18,15 +18,15 @@ import type { SignatureFormat } from "./verified-image.ts";
 
 /**
  * Names where something was found: the referrers API, the tag that stands in for it, or a layout; a manifest of the time between
- * tags and bundles (`oci-1-1`); or the tags `.sig` and `.att`.
+ * tags and bundles (`oci-1-1`); the tags `.sig` and `.att`; or nowhere, where the caller has it (`detached`).
  */
-export type Place = ReferrersList["source"] | "oci-1-1" | "signature-tag" | "attestation-tag";
+export type Place = ReferrersList["source"] | "oci-1-1" | "signature-tag" | "attestation-tag" | "detached";
 
 /** Is one thing that may be a signature or an attestation. Nothing of it is proven. */
 export interface Candidate {
   readonly place: Place;
-  /** The manifest that holds it. */
-  readonly manifest: ContentDigest;
+  /** The manifest that holds it; `undefined` where the caller does. */
+  readonly manifest: ContentDigest | undefined;
   /** The layer that it is. */
   readonly layer: Descriptor;
   readonly content:
@@ -35,6 +35,11 @@ export interface Candidate {
     | LegacyContent
     /** What has the form of one of the others, and cannot be read. */
     | { readonly kind: "malformed"; readonly format: "bundle" | "legacy"; readonly error: SigstoreError };
+}
+
+/** Is a candidate that was found in a registry or a layout. */
+export interface AttachedCandidate extends Candidate {
+  readonly manifest: ContentDigest;
 }
 
 /** Is a signature or an attestation as cosign kept it before bundles. */
@@ -83,7 +88,7 @@ export interface CandidateQuery {
 
 /** Is everything that was found about one digest. */
 export interface FoundCandidates {
-  readonly candidates: readonly Candidate[];
+  readonly candidates: readonly AttachedCandidate[];
   readonly places: readonly PlaceReport[];
 }
 
@@ -157,9 +162,9 @@ class Reading {
     descriptor: Descriptor,
     source: ReferrersList["source"],
     skipped: SkippedContent[],
-  ): Promise<readonly Candidate[]> {
+  ): Promise<readonly AttachedCandidate[]> {
     const { digest } = descriptor;
-    const skip = (type: string, reason: string, error?: SigstoreError): readonly Candidate[] => {
+    const skip = (type: string, reason: string, error?: SigstoreError): readonly AttachedCandidate[] => {
       skipped.push({ digest, type, reason, ...(error !== undefined && { error }) });
       return [];
     };
@@ -251,11 +256,11 @@ class Reading {
     { layers }: ImageManifest,
     place: Place,
     skipped: SkippedContent[],
-  ): Promise<readonly Candidate[]> {
+  ): Promise<readonly AttachedCandidate[]> {
     this.#count(layers.length);
     const wanted = this.#query.want === "signature" ? SIMPLE_SIGNING : DSSE_ENVELOPE;
     const found = await Promise.all(
-      layers.map(async (layer): Promise<readonly Candidate[]> => {
+      layers.map(async (layer): Promise<readonly AttachedCandidate[]> => {
         if (layer.mediaType !== wanted) {
           const reason = isLegacyLayer(layer) ? `it is no ${this.#query.want}` : "it is of another type";
           skipped.push({ digest: layer.digest, type: layer.mediaType, reason });
@@ -316,7 +321,7 @@ class TooMuchAttached extends FormatError {
 }
 
 /** The same layer may be in several manifests, and one manifest may name it twice. */
-function withoutRepeats(candidates: readonly Candidate[]): readonly Candidate[] {
+function withoutRepeats(candidates: readonly AttachedCandidate[]): readonly AttachedCandidate[] {
   const seen = new Set<string>();
   return candidates.filter(({ content, layer: { digest, size, annotations = {} } }) => {
     // What a bundle is, it holds itself; of everything older the rest is in the annotations.

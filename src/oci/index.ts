@@ -25,7 +25,7 @@ export {
   type Platform,
 } from "./manifest.ts";
 export type { AttachmentOptions, ImageInput } from "./image-source.ts";
-export type { Candidate, Place, PlaceReport, SkippedContent } from "./candidates.ts";
+export type { AttachedCandidate, Candidate, Place, PlaceReport, SkippedContent } from "./candidates.ts";
 export { ImageVerifier, verifyImage, verifyImageAttestation } from "./verify-image.ts";
 export { attestImage, signImage } from "./sign-image.ts";
 export type {
@@ -59,13 +59,8 @@ export type {
 } from "./verified-image.ts";
 export type { Fetch } from "../http/request.ts";
 export type { TlsOptions } from "../http/tls.ts";
-export {
-  attachAttestations,
-  attachSignature,
-  type AttachedToImage,
-  type AttachOptions,
-  type DetachedSignature,
-} from "./attach.ts";
+export { attachAttestations, attachSignature, type AttachedToImage, type AttachOptions } from "./attach.ts";
+export type { DetachedSignature, LegacyMaterial } from "./detached-signature.ts";
 export {
   downloadAttestations,
   downloadSignatures,

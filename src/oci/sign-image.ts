@@ -16,6 +16,8 @@ import { toDigest, type ContentDigest } from "./content-digest.ts";
 import type { WriterOptions } from "./contended-tag.ts";
 import type { AttachmentOptions, ImageInput, OpenedImage } from "./image-source.ts";
 import { toLegacyLayer, type LegacyLayer } from "./legacy-layer.ts";
+import { isSignedAlready } from "./repeated-signature.ts";
+import { attachmentTag } from "./attachment-tags.ts";
 import { appendLegacyLayer, attachLegacyLayer, type LegacyManifestOptions } from "./legacy-manifest.ts";
 import type { Descriptor, Platform } from "./manifest.ts";
 import { SIGN_PREDICATE_TYPE } from "./media-types.ts";
@@ -261,13 +263,25 @@ async function attached(
     return { attached: { descriptor, via, location: `${attachments.name}@${descriptor.digest}` } };
   }
   const isAttestation = signed.statement !== undefined;
+  const via = isAttestation ? "attestation-tag" : "signature-tag";
+  if (isBare(signed)) {
+    const { attachmentTagPrefix: prefix } = options;
+    const { digest } = subject;
+    if (await isSignedAlready(attachments, digest, layer, signed, prefix))
+      return { attached: { via, location: `${attachments.name}:${attachmentTag(digest, "sig", prefix)}` } };
+  }
   const tag = await appendLegacyLayer(attachments, subject.digest, isAttestation ? "att" : "sig", layer, {
     ...legacyOptions,
     ...(options.replace === true &&
       signed.statement !== undefined && { replacePredicateType: parseStatement(signed.statement).predicateType }),
   });
-  const via = isAttestation ? "attestation-tag" : "signature-tag";
   return { attached: { via, location: `${attachments.name}:${tag}` } };
+}
+
+/** A signature over a payload, for which nobody vouches and of which nobody says when. */
+function isBare({ bundle: { content, verificationMaterial } }: SignedBundle): boolean {
+  const { tlogEntries, rfc3161Timestamps } = verificationMaterial;
+  return content.kind === "messageSignature" && tlogEntries.length + rfc3161Timestamps.length === 0;
 }
 
 /** Whoever reads an annotation for a log entry finds a promise of Rekor v1 there; told before anything is public. */

@@ -15,6 +15,7 @@ import type { SignedCertificateTimestamp } from "../x509/sct.ts";
 import type { ExpectedSigner, TimePolicy, VerifierOptions } from "../verify/options.ts";
 import type { Place, PlaceReport } from "./candidates.ts";
 import type { ContentDigest } from "./content-digest.ts";
+import type { DetachedSignature, LegacyMaterial } from "./detached-signature.ts";
 import type { AttachmentOptions } from "./image-source.ts";
 import type { Descriptor, Platform } from "./manifest.ts";
 
@@ -62,6 +63,8 @@ export interface ImagePolicy {
   readonly claims?: "check" | "unsafe-skip" | undefined;
   /** SCTs that came beside the certificate, not inside it. */
   readonly detachedScts?: readonly SignedCertificateTimestamp[] | undefined;
+  /** What the caller knows of signatures from before bundles. Of a bundle, the certificate alone is compared. */
+  readonly legacyMaterial?: LegacyMaterial | undefined;
 }
 
 /** Says what must be proven of one image. */
@@ -74,6 +77,8 @@ export type VerifyImagePolicy = ExpectedSigner &
      * `"unsafe-any"` takes an attestation of any type for a signature.
      */
     readonly predicateType?: string | undefined;
+    /** Signatures that the caller has, which are judged in place of those that are attached to the image. */
+    readonly detachedSignatures?: readonly DetachedSignature[] | undefined;
   };
 
 /** Says what an attestation about one image must prove. */
@@ -92,8 +97,8 @@ export interface VerifiedImageSignature {
   /** The digest that it is about: that of the image, or of one that is linked to it. */
   readonly digest: ContentDigest;
   readonly place: Place;
-  /** The manifest that holds it. */
-  readonly manifest: ContentDigest;
+  /** The manifest that holds it; `undefined` for a detached one. */
+  readonly manifest: ContentDigest | undefined;
   readonly layer: ContentDigest;
   readonly evidence: VerifiedBundle;
   /** What was signed, byte for byte: a simple-signing payload, or a statement. */
@@ -109,7 +114,7 @@ export interface VerifiedImageSignature {
 export interface RefusedCandidate {
   readonly digest: ContentDigest;
   readonly place: Place;
-  readonly manifest: ContentDigest;
+  readonly manifest: ContentDigest | undefined;
   readonly layer: ContentDigest;
   readonly format: "bundle" | "legacy";
   readonly error: SigstoreError;

@@ -5,13 +5,16 @@
  */
 
 import type { Bundle } from "../bundle/bundle.ts";
+import { requireSameSigner } from "../bundle/legacy.ts";
 import type { JsonValue } from "../encoding/json.ts";
 import { PolicyError, ServiceError, SigstoreError, VerificationError } from "../errors.ts";
 import type { TrustedRoot } from "../trust/trusted-root.ts";
 import type { ExpectedSigner } from "../verify/options.ts";
 import type { Verifier } from "../verify/verifier.ts";
+import { parseCertificate } from "../x509/certificate.ts";
 import type { Candidate, LegacyContent } from "./candidates.ts";
 import { toDigest, type ContentDigest } from "./content-digest.ts";
+import { completeLegacy, type LegacyMaterial } from "./detached-signature.ts";
 import { SIGN_PREDICATE_TYPE } from "./media-types.ts";
 import { IMAGE_SIGNATURE_TYPES, parseSimpleSigning } from "./simple-signing.ts";
 import type { ImagePolicy, ImageVerifierOptions, VerifiedImageSignature } from "./verified-image.ts";
@@ -25,12 +28,17 @@ export interface CandidatePolicy {
   readonly annotations: Readonly<Record<string, string>>;
   readonly checkClaims: boolean;
   readonly detachedScts: ImagePolicy["detachedScts"];
+  readonly legacyMaterial: LegacyMaterial;
 }
 
 /** Holds what verification needs besides the candidate. */
 export interface CandidateVerifiers {
-  /** Gives the verifier whose time policy is for this bundle. */
-  readonly verifierFor: (bundle: Bundle) => Promise<Verifier>;
+  /**
+   * Gives the verifier whose time policy is for this bundle.
+   *
+   * @param takesIntermediates - Whether those in the bundle are of the caller, who may well give them.
+   */
+  readonly verifierFor: (bundle: Bundle, takesIntermediates?: boolean) => Promise<Verifier>;
   readonly trustedRoot: TrustedRoot;
   readonly fetchLogEntriesFrom: ImageVerifierOptions["fetchLogEntriesFrom"];
 }
@@ -55,26 +63,47 @@ export async function verifyCandidate(
 ): Promise<VerifiedImageSignature> {
   const { content, place, manifest, layer } = candidate;
   const common = { digest, place, manifest, layer: layer.digest, format: formatOf(candidate) };
+  const ofCaller = place === "detached" || (policy.legacyMaterial.intermediates?.length ?? 0) > 0;
+  const legacyVerifiers = { ...verifiers, verifierFor: (bundle: Bundle) => verifiers.verifierFor(bundle, ofCaller) };
   switch (content.kind) {
     case "malformed":
       throw content.error;
     case "bundle": {
+      requireCertificate(content.bundle, policy);
       const proven = await verifyStatement(content.bundle, digest, policy, verifiers);
       return { ...common, bundle: content.bundle, ...proven };
     }
     case "dsse": {
-      const bundle = await withLogEntry(content, digest, policy, verifiers);
-      const proven = await explainingMissingEntry(bundle, () => verifyStatement(bundle, digest, policy, verifiers));
+      const completed = completeLegacy(content, policy.legacyMaterial);
+      const bundle = await withLogEntry(completed, digest, policy, verifiers);
+      const proven = await explainingMissingEntry(bundle, () =>
+        verifyStatement(bundle, digest, policy, legacyVerifiers),
+      );
       return { ...common, bundle, ...proven };
     }
     case "simple-signing": {
-      const bundle = await withLogEntry(content, digest, policy, verifiers);
+      const completed = completeLegacy(content, policy.legacyMaterial);
+      const bundle = await withLogEntry(completed, digest, policy, verifiers);
       const proven = await explainingMissingEntry(bundle, () =>
-        verifySimpleSigning(bundle, content.payload, digest, policy, verifiers),
+        verifySimpleSigning(bundle, content.payload, digest, policy, legacyVerifiers),
       );
       return { ...common, bundle, payload: content.payload, ...proven };
     }
   }
+}
+
+/** A bundle names its certificate itself, which must be the one that the caller gave. */
+function requireCertificate(
+  { verificationMaterial }: Bundle,
+  { legacyMaterial: { certificate } }: CandidatePolicy,
+): void {
+  const { content } = verificationMaterial;
+  if (certificate === undefined || content.kind === "publicKey") return;
+  const found = content.kind === "certificate" ? content.certificate : (content.certificates[0] ?? new Uint8Array(0));
+  requireSameSigner(
+    { kind: "certificate", certificate: parseCertificate(found) },
+    { kind: "certificate", certificate },
+  );
 }
 
 type Proven = Pick<VerifiedImageSignature, "evidence" | "payload" | "annotations">;

@@ -12,9 +12,10 @@ import type { TrustedRoot } from "../trust/trusted-root.ts";
 import type { ExpectedSigner, VerifierOptions } from "../verify/options.ts";
 import { Verifier } from "../verify/verifier.ts";
 import { readBuildkitAttestations } from "./buildkit.ts";
-import { readCandidates, type Candidate, type PlaceReport } from "./candidates.ts";
+import { readCandidates, type Candidate, type FoundCandidates, type PlaceReport } from "./candidates.ts";
 import type { ContentDigest } from "./content-digest.ts";
 import type { FetchedManifest } from "./content-store.ts";
+import { toCandidate, type DetachedSignature } from "./detached-signature.ts";
 import { openImage, type AttachmentOptions, type ImageInput, type OpenedImage } from "./image-source.ts";
 import { SIGN_PREDICATE_TYPE } from "./media-types.ts";
 import { RegistryClient } from "./registry-client.ts";
@@ -40,6 +41,7 @@ const MAX_LISTED = 5;
 /** Is what the two kinds of verification have in common. */
 interface Search extends CandidatePolicy {
   readonly format: SignatureFormat;
+  readonly detachedSignatures?: readonly DetachedSignature[] | undefined;
 }
 
 /** Verifies images against one trusted root, under one set of options, with one session for each registry. */
@@ -48,7 +50,7 @@ export class ImageVerifier {
   readonly #verifierOptions: VerifierOptions;
   readonly #options: ImageVerifierOptions;
   readonly #attachments: AttachmentOptions;
-  /** By what `timeFor` said; most bundles have the same. */
+  /** By what `timeFor` said, and whether certificates of the caller lead to an authority; most bundles have the same. */
   readonly #verifiers = new Map<string, Promise<Verifier>>();
   /** What a person should know about the trusted root. */
   readonly notices: readonly string[];
@@ -113,6 +115,11 @@ export class ImageVerifier {
       throw new InputError("USAGE_INVALID", "annotations are compared with the claims, which are not to be checked", {
         remedy: "leave one of both out",
       });
+    const { detachedSignatures } = policy;
+    if (detachedSignatures !== undefined && policy.format === "bundle")
+      throw new InputError("USAGE_INVALID", "a detached signature is no bundle, and only bundles were asked for", {
+        remedy: "leave the format out",
+      });
     return await this.#run(image, policy, {
       want: "signature",
       format: policy.format ?? "any",
@@ -121,6 +128,8 @@ export class ImageVerifier {
       annotations,
       checkClaims: claims === "check",
       detachedScts: policy.detachedScts,
+      legacyMaterial: policy.legacyMaterial ?? {},
+      detachedSignatures,
     });
   }
 
@@ -142,6 +151,7 @@ export class ImageVerifier {
       annotations: {},
       checkClaims: (policy.claims ?? "check") === "check",
       detachedScts: policy.detachedScts,
+      legacyMaterial: policy.legacyMaterial ?? {},
     });
   }
 
@@ -168,6 +178,7 @@ export class ImageVerifier {
         annotations: {},
         checkClaims: true,
         detachedScts: policy.detachedScts,
+        legacyMaterial: policy.legacyMaterial ?? {},
       },
     );
     const vouchedFor = await readBuildkitAttestations(opened.store, root, digest, predicateType, this.#maxBytes);
@@ -256,18 +267,16 @@ export class ImageVerifier {
   }
 
   async #verifySignatures(
-    { attachments }: OpenedImage,
+    opened: OpenedImage,
     { digest }: SignableDigest,
     search: Search,
     places: PlaceReport[],
     refused: RefusedCandidate[],
   ): Promise<readonly VerifiedImageSignature[]> {
-    const { want, format } = search;
-    const tagPrefix = this.#attachments.attachmentTagPrefix;
-    const found = await readCandidates(attachments, digest, { want, format, tagPrefix, maxBytes: this.#maxBytes });
+    const found = await this.#find(opened, digest, search);
     places.push(...found.places);
     const verifiers: CandidateVerifiers = {
-      verifierFor: (bundle) => this.#verifierFor(bundle),
+      verifierFor: (bundle, takesIntermediates) => this.#verifierFor(bundle, takesIntermediates),
       trustedRoot: this.#trustedRoot,
       fetchLogEntriesFrom: this.#options.fetchLogEntriesFrom,
     };
@@ -294,6 +303,22 @@ export class ImageVerifier {
     return outcomes.flatMap((outcome) => (outcome.kind === "proven" ? [outcome.signature] : []));
   }
 
+  async #find(
+    { attachments, repository }: OpenedImage,
+    digest: ContentDigest,
+    { want, format, detachedSignatures }: Search,
+  ): Promise<{ readonly candidates: readonly Candidate[]; readonly places: FoundCandidates["places"] }> {
+    if (detachedSignatures !== undefined) {
+      const outcome = detachedSignatures.length > 0 ? "found" : "empty";
+      return {
+        candidates: detachedSignatures.map((one) => toCandidate(one, repository, digest)),
+        places: [{ place: "detached", location: "signatures of the caller", outcome, skipped: [] }],
+      };
+    }
+    const tagPrefix = this.#attachments.attachmentTagPrefix;
+    return await readCandidates(attachments, digest, { want, format, tagPrefix, maxBytes: this.#maxBytes });
+  }
+
   /** Some at a time, and the outcomes in order. */
   async #each<T>(candidates: readonly Candidate[], work: (candidate: Candidate) => Promise<T>): Promise<readonly T[]> {
     const outcomes: T[] = Array.from({ length: candidates.length });
@@ -307,12 +332,18 @@ export class ImageVerifier {
     return outcomes;
   }
 
-  async #verifierFor(bundle: Bundle): Promise<Verifier> {
+  async #verifierFor(bundle: Bundle, takesIntermediates = false): Promise<Verifier> {
     const time = this.#options.timeFor?.(bundle);
-    const key = time === undefined ? "" : JSON.stringify(time);
+    const allowCertificateChain = takesIntermediates || this.#verifierOptions.allowCertificateChain;
+    const isPlain = time === undefined && allowCertificateChain === this.#verifierOptions.allowCertificateChain;
+    const key = isPlain ? "" : JSON.stringify([time, allowCertificateChain]);
     let verifier = this.#verifiers.get(key);
     if (verifier === undefined) {
-      verifier = Verifier.create(this.#trustedRoot, { ...this.#verifierOptions, time });
+      verifier = Verifier.create(this.#trustedRoot, {
+        ...this.#verifierOptions,
+        time: time ?? this.#verifierOptions.time,
+        allowCertificateChain,
+      });
       this.#verifiers.set(key, verifier);
     }
     return await verifier;
@@ -328,10 +359,16 @@ export async function verifyImage(
   image: ImageInput,
   options: ImageVerifierOptions & VerifyImagePolicy,
 ): Promise<VerifiedImage> {
-  const { annotations, predicateType } = options;
+  const { annotations, predicateType, detachedSignatures } = options;
   const { imagePolicy, verifierOptions } = splitOptions(options);
   const verifier = await ImageVerifier.create(verifierOptions);
-  return await verifier.verify(image, { ...imagePolicy, ...signerOf(options), annotations, predicateType });
+  return await verifier.verify(image, {
+    ...imagePolicy,
+    ...signerOf(options),
+    annotations,
+    predicateType,
+    detachedSignatures,
+  });
 }
 
 /**
@@ -354,14 +391,25 @@ function splitOptions(options: ImageVerifierOptions & ExpectedSigner & ImagePoli
   readonly imagePolicy: ImagePolicy;
   readonly verifierOptions: ImageVerifierOptions;
 } {
-  const { format, digestRule, platform, claims, detachedScts, identity: _identity, keys: _keys, ...rest } = options;
+  const {
+    format,
+    digestRule,
+    platform,
+    claims,
+    detachedScts,
+    legacyMaterial,
+    identity: _identity,
+    keys: _keys,
+    ...rest
+  } = options;
   const {
     annotations: _annotations,
     predicateType: _predicateType,
     buildkit: _buildkit,
+    detachedSignatures: _detachedSignatures,
     ...verifierOptions
   } = rest as typeof rest & Partial<VerifyImagePolicy & VerifyImageAttestationPolicy>;
-  return { imagePolicy: { format, digestRule, platform, claims, detachedScts }, verifierOptions };
+  return { imagePolicy: { format, digestRule, platform, claims, detachedScts, legacyMaterial }, verifierOptions };
 }
 
 /** One of both, as the verifier takes it. */

@@ -60,7 +60,7 @@ function signatureToJson(signature: VerifiedImageSignature): JsonObject {
   return {
     digest,
     place,
-    manifest,
+    ...(manifest !== undefined && { manifest }),
     layer,
     format,
     annotations: { ...annotations },
@@ -70,7 +70,7 @@ function signatureToJson(signature: VerifiedImageSignature): JsonObject {
 
 function refusedToJson({ digest, place, manifest, layer, format, error }: RefusedCandidate): JsonObject {
   const { error: reason = {}, checks = [] } = refusalToJson(error);
-  return { digest, place, manifest, layer, format, error: reason, checks };
+  return { digest, place, ...(manifest !== undefined && { manifest }), layer, format, error: reason, checks };
 }
 
 function placeToJson({ place, location, outcome, skipped }: PlaceReport): JsonObject {

@@ -7,6 +7,8 @@
 import type { Bundle } from "../bundle/bundle.ts";
 import type { Digest, HashAlgorithm } from "../crypto/digest.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
+import type { PublicKey } from "../crypto/public-key.ts";
+import type { SignatureAlgorithm } from "../crypto/registry.ts";
 import type { SigstoreError } from "../errors.ts";
 import type { FilePath, TrustChoice } from "../files/verify-file.ts";
 import type { Fetch } from "../http/request.ts";
@@ -195,6 +197,9 @@ export interface SignedBundle {
   readonly digest: Digest;
   /** The statement that was signed, byte for byte. */
   readonly statement?: Uint8Array | undefined;
+  /** The key that signed. */
+  readonly publicKey: PublicKey;
+  readonly algorithm: SignatureAlgorithm;
   /** PEM of the certificate, where there is one. */
   readonly certificatePem: string | undefined;
   /** Whether a state file was gone on from. */

@@ -352,6 +352,8 @@ export class SigningSession {
       evidence,
       digest: content.digest,
       ...(content.kind === "envelope" && { statement: content.payload }),
+      publicKey: draft.publicKey,
+      algorithm: draft.algorithm,
       certificatePem:
         material.kind === "certificate" ? encodePem("CERTIFICATE", material.certificate.bytes) : undefined,
       resumed,

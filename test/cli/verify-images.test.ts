@@ -1,5 +1,5 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { createHash } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,6 +18,7 @@ import {
   type TestDescriptor,
 } from "../support/images.ts";
 import { jsonFile, type Json } from "../support/json-edits.ts";
+import { legacyOf } from "../support/legacy.ts";
 import { runInProcess, type Run } from "../support/program.ts";
 import { ALICE, ISSUER, signerKeys } from "../support/sandbox/authorities.ts";
 import { bundleFrom, makeSandbox, rootText, type BundleOptions } from "../support/sandbox/sandbox.ts";
@@ -582,15 +583,12 @@ describe("flags, each of which alone makes the difference", () => {
     expect(world.requests).toEqual([]);
   });
 
-  test.for(["--certificate", "--signature", "--payload", "--rfc3161-timestamp", "--attachment", "--ca-intermediates"])(
-    "%s is of cosign and cannot be followed: an error, not a signature that is found elsewhere",
-    async (flag) => {
-      await sign(await world.image("one", "v1"), "bundle");
-      const one = await verify(...alice, flag, "x", at("v1"));
-      expect([one.status, codeOf(one)]).toEqual([1, "USAGE_INVALID"]);
-      expect(one.stderr).toContain(flag);
-    },
-  );
+  test("--attachment is of cosign and cannot be followed: an error, not a signature that is found elsewhere", async () => {
+    await sign(await world.image("one", "v1"), "bundle");
+    const one = await verify(...alice, "--attachment", "sbom", at("v1"));
+    expect([one.status, codeOf(one)]).toEqual([1, "USAGE_INVALID"]);
+    expect(one.stderr).toContain("--attachment");
+  });
 
   test.for(["--experimental-oci11", "--new-bundle-format=false", "--signature-digest-algorithm=sha256"])(
     "%s is of cosign and changes nothing: a warning",
@@ -600,6 +598,88 @@ describe("flags, each of which alone makes the difference", () => {
       expect([status, stderr]).toEqual([0, expect.stringMatching(/^WARNING: .*deprecated/)]);
     },
   );
+});
+
+describe("signatures in files", () => {
+  /** What `cosign sign --output-signature`, `--output-payload`, `--output-certificate` wrote. */
+  const files = (payload: string, options: BundleOptions = {}): Readonly<Record<string, string>> => {
+    const bundle = bundleFrom(sandbox, { artifact: Buffer.from(payload), ...options });
+    const { certificatePem = "", timestamp } = legacyOf(bundle.json);
+    return {
+      signature: write("signature", `${Buffer.from(bundle.signature).toString("base64")}\n`),
+      payload: write("payload", payload),
+      certificate: write("certificate", certificatePem),
+      timestamp: write("timestamp", JSON.stringify(timestamp)),
+    };
+  };
+  const noLog = "--insecure-ignore-tlog";
+
+  test("--signature and --payload are judged in place of what is attached, which says so", async () => {
+    const image = await world.image("one", "v1");
+    const { signature = "", payload = "" } = files(payloadFor(image.digest), { signer: { keys } });
+    const args = [...key, noLog, "--signature", signature];
+    const { status, stdout } = await verify(...args, "--payload", payload, "-o", "result", at("v1"));
+    expect(status).toBe(0);
+    expect(results(stdout)).toMatchObject([
+      { digests: [{ signatures: [{ place: "detached", format: "legacy" }] }], places: [{ place: "detached" }] },
+    ]);
+    const other = files(payloadFor(OTHER_DIGEST), { signer: { keys } });
+    await sign(image, "bundle", { signer: { keys } });
+    const refused = await verify(...args, "--payload", other["payload"] ?? "", "-o", "result", at("v1"));
+    expect([refused.status, codeOf(refused)]).toEqual([12, "SIGNATURE_NOT_ACCEPTED"]);
+    expect(results(refused.stdout)).toMatchObject([{ refused: [{ place: "detached" }] }]);
+  });
+
+  test("without --payload, it is what cosign signs for the image: a warning", async () => {
+    const image = await world.image("one", "v1");
+    const { signature = "" } = files(payloadFor(image.digest), { signer: { keys } });
+    const { status, stderr } = await verify(...key, noLog, "--signature", signature, at("v1"));
+    expect([status, stderr]).toEqual([0, expect.stringContaining("WARNING: there is no --payload")]);
+  });
+
+  test("--certificate is whose signature it is, and --rfc3161-timestamp when", async () => {
+    const image = await world.image("one", "v1");
+    const { signature = "", payload = "", certificate = "", timestamp = "" } = files(payloadFor(image.digest));
+    const args = [...alice, noLog, "--signature", signature, "--payload", payload];
+    expect(await verify(...args, at("v1"))).toMatchObject({ status: 13 });
+    const timed = ["--certificate", certificate, "--use-signed-timestamps", "--rfc3161-timestamp", timestamp];
+    expect(await verify(...args, ...timed, at("v1"))).toMatchObject({ status: 0 });
+    const untimed = await verify(...args, "--certificate", certificate, "--use-signed-timestamps", at("v1"));
+    expect([untimed.status, codeOf(untimed)]).toEqual([1, "USAGE_INVALID"]);
+  });
+
+  test("--certificate is compared with that of what is attached", async () => {
+    await sign(await world.image("one", "v1"), "legacy");
+    const { certificate = "" } = files("another");
+    const one = await verify(...alice, "--certificate", certificate, at("v1"));
+    expect([one.status, one.stderr.includes("another certificate")]).toEqual([12, true]);
+  });
+
+  test("--ca-intermediates lead to --ca-roots", async () => {
+    await sign(await world.image("one", "v1"), "legacy");
+    const pem = (der: Uint8Array): string => new X509Certificate(der).toString();
+    const roots = [...alice, "--ca-roots", write("roots.pem", pem(sandbox.ca.root.der))];
+    const intermediates = ["--ca-intermediates", write("intermediates.pem", pem(sandbox.ca.intermediate.der))];
+    expect(await verify(...roots, at("v1"))).toMatchObject({ status: 12 });
+    expect(await verify(...roots, ...intermediates, at("v1"))).toMatchObject({ status: 0 });
+    expect(codeOf(await verify(...alice, ...intermediates, at("v1")))).toBe("USAGE_INVALID");
+  });
+
+  test.for([
+    ["--payload", "@payload"],
+    ["--rfc3161-timestamp", "@timestamp"],
+    ["--signature", "@signature", "--format", "bundle"],
+    ["--signature", "@signature", "--use-signed-timestamps"],
+    ["--signature", "no file, and no base64"],
+    ["--signature", "@signature", at("v2")],
+    ["--certificate", "@certificate", ...key],
+  ])("%s is an error where it means nothing", async (words) => {
+    const named = files(payloadFor((await world.image("one", "v1")).digest));
+    const given = words.map((word) => named[word.slice(1)] ?? word);
+    const signer = words.includes("--key") ? [] : alice;
+    const one = await verify(...signer, ...given, at("v1"));
+    expect([one.status, codeOf(one), one.stdout]).toEqual([1, "USAGE_INVALID", ""]);
+  });
 });
 
 describe("dockerfile verify and manifest verify", () => {

@@ -46,12 +46,11 @@ export const SCENARIOS: Readonly<Record<string, Answer>> = {
   TestRekorBundleAndRFC3161Timestamp: image("TestRFC3161Timestamp, TestRekorBundleAndRFC3161Timestamp"),
   TestVerifyWithCARoots: tests(
     at("e2e/cosign-images.test.ts", "TestSignVerifyCertBundle, TestVerifyWithCARoots"),
+    at("cli/verify-images.test.ts", "--ca-intermediates lead to --ca-roots"),
     at("cli/legacy-signatures.test.ts", "--certificate-chain takes the place of the root's authorities"),
     at("cli/legacy-signatures.test.ts", "need no trusted root where they name everything, as in cosign"),
   ),
-  TestSignVerifyDetachedKeyless: doesNotApply(
-    "an image's signature in files is put to it with attach signature; verify --signature is refused by name",
-  ),
+  TestSignVerifyDetachedKeyless: image("TestSignVerifyDetachedKeyless"),
   TestKeyURLVerify: tests(at("cli/cosign-compatibility.test.ts", "come from a URL and from the environment")),
   TestSignVerifyWithRepoOverride: image("TestSignVerifyWithRepoOverride"),
 

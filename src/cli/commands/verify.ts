@@ -5,9 +5,11 @@
  */
 
 import { printableJson } from "../../encoding/printable.ts";
+import type { DetachedSignature } from "../../oci/detached-signature.ts";
 import type { VerifiedImage } from "../../oci/verified-image.ts";
 import { parseAnnotations } from "../annotations.ts";
 import type { Command, Context } from "../context.ts";
+import { DETACHED_SIGNATURE_FLAGS, readDetachedSignature } from "../detached-signature.ts";
 import { imageExitStatus } from "../exit-status.ts";
 import type { Flag, Flags } from "../flags.ts";
 import { IMAGE_VERIFICATION_FLAGS } from "../image-flags.ts";
@@ -49,18 +51,31 @@ export const verify: Command = {
   minOperands: 1,
   maxOperands: Infinity,
   environment: true,
-  flags: SIGNATURE_FLAGS,
+  flags: [...SIGNATURE_FLAGS, ...DETACHED_SIGNATURE_FLAGS],
   examples: [
     "cosign-ts verify --certificate-identity alice@example.com --certificate-oidc-issuer https://accounts.example.com registry.example.com/app:v1",
     "cosign-ts verify --key cosign.pub -a team=release registry.example.com/app:v1",
   ],
-  run: (images, flags, context) => verifySignatures(images, flags, context),
+  async run(images, flags, context) {
+    const signature = await readDetachedSignature(images, flags, context);
+    return await verifySignatures(images, flags, context, signature && [signature]);
+  },
   exitStatus: imageExitStatus,
   refuse: (error, flags, context) => refuseImage(error, flags, context),
 };
 
-/** Verifies the signatures of images, and prints them. @returns the exit status. */
-export async function verifySignatures(images: readonly string[], flags: Flags, context: Context): Promise<number> {
+/**
+ * Verifies the signatures of images, and prints them.
+ *
+ * @param detachedSignatures - Those in files, in place of those that are attached.
+ * @returns the exit status.
+ */
+export async function verifySignatures(
+  images: readonly string[],
+  flags: Flags,
+  context: Context,
+  detachedSignatures?: readonly DetachedSignature[],
+): Promise<number> {
   const output = flags.choice("output", ["json", "text", "result"]);
   const annotations = parseAnnotations(flags);
   const predicateType = flags.string("signature-predicate-type");
@@ -68,7 +83,8 @@ export async function verifySignatures(images: readonly string[], flags: Flags, 
     {
       what: "signature",
       images,
-      verify: (verifier, image, policy) => verifier.verify(image, { ...policy, annotations, predicateType }),
+      verify: (verifier, image, policy) =>
+        verifier.verify(image, { ...policy, annotations, predicateType, detachedSignatures }),
       print: async (image) => {
         printHeader(image, Object.keys(annotations).length > 0, flags, context);
         await printSignatures(image, output ?? "json", context);
