@@ -77,7 +77,8 @@ export async function runImageSigning(task: ImageSigningTask, flags: Flags, cont
         `${JSON.stringify(image)} names the image by the tag ${JSON.stringify(tag)}, which may be moved: what is signed is the digest it names now. Name the digest to be sure that it is the image you mean.`,
       );
   }
-  if (!upload && !flags.has("bundle"))
+  const isWritten = flags.has("bundle") || (format !== "bundle" && flags.has("output-signature"));
+  if (!upload && !isWritten)
     throw usage("must enable upload to the OCI registry or specify a local --bundle path with --new-bundle-format", {
       remedy: "say with --bundle where the bundle is to be written",
     });
@@ -151,12 +152,13 @@ function toSigningItem(
         return result.signed;
       } catch (error) {
         // It is public by now, and cannot be taken back; only the bundle would be gone.
-        if (kept !== undefined && !flags.has("bundle") && task.format === "bundle") {
+        if (kept !== undefined) {
+          const isWritten = flags.has("bundle");
           warn(
             context,
-            "the signature was made and could not be kept: the bundle follows on standard output; attach it with cosign-ts attach",
+            `the signature was made and could not be kept in the registry: the bundle ${isWritten ? "is in the file that --bundle names" : "follows on standard output"}${task.format === "bundle" || task.isAttestation ? "; attach it with cosign-ts attach" : ""}`,
           );
-          context.stdout.write(`${kept.json}\n`);
+          if (!isWritten) context.stdout.write(`${kept.json}\n`);
         }
         throw error;
       }

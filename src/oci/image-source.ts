@@ -4,6 +4,8 @@
  * @module
  */
 
+import { ServiceError } from "../errors.ts";
+import { isContentDigest, type ContentDigest } from "./content-digest.ts";
 import type { ContentStore } from "./content-store.ts";
 import { formatReference, parseReference, type ImageReference } from "./reference.ts";
 import { RegistryClient } from "./registry-client.ts";
@@ -61,4 +63,16 @@ export function openImage(image: ImageInput, options: AttachmentOptions = {}): O
     attachments: elsewhere ?? store,
     repository: store.name,
   };
+}
+
+/**
+ * Finds the digest that a tag names now. Of an image that is named by its digest nothing is asked for, so that it need not be there.
+ *
+ * @throws ServiceError `IMAGE_NOT_FOUND`, and those of the store.
+ */
+export async function resolveDigest({ store, reference, name }: OpenedImage): Promise<ContentDigest> {
+  if (isContentDigest(reference)) return reference;
+  const found = await store.resolve(reference);
+  if (found !== undefined) return found.digest;
+  throw new ServiceError("IMAGE_NOT_FOUND", `image tag not found: ${name}`, { status: 404 });
 }

@@ -139,6 +139,7 @@ export async function attestImage(
 /**
  * Signs one digest and attaches the signature.
  *
+ * @param signatureOptions - With `state`, a signature that could not be attached is gone on from, and not made public again.
  * @throws as {@link signImage}.
  */
 export async function signTarget(
@@ -152,14 +153,20 @@ export async function signTarget(
   const { digest } = target.subject;
   if (format === "bundle") {
     const statement = signStatement(digest, annotations);
-    const signed = await session.attest(statement, delivering(digest, options, signatureOptions));
-    return { ...describe(target), signed, ...(await attached(opened, target, signed, undefined, options)) };
+    return await signAndKeep(target, options, signatureOptions, {
+      sign: (delivery) => session.attest(statement, delivery),
+      keep: (signed) => attached(opened, target, signed, undefined, options),
+    });
   }
   requireHoldable(session);
   const payload = serializeSimpleSigning(options.containerIdentity ?? opened.repository, digest, annotations);
-  const signed = await session.sign(payload, delivering(digest, options, signatureOptions));
-  const layer = toLegacyLayer({ bundle: signed.bundle, payload, chain: chainOf(signed) });
-  return { ...describe(target), signed, ...(await attached(opened, target, signed, layer, options)) };
+  return await signAndKeep(target, options, signatureOptions, {
+    sign: (delivery) => session.sign(payload, delivery),
+    keep: (signed) => {
+      const layer = toLegacyLayer({ bundle: signed.bundle, payload, chain: chainOf(signed) });
+      return attached(opened, target, signed, layer, options);
+    },
+  });
 }
 
 /**
@@ -176,15 +183,42 @@ export async function attestTarget(
   signatureOptions: SignatureOptions = {},
 ): Promise<SignedDigest> {
   const { format = "bundle" } = options;
-  const { digest } = target.subject;
   if (format === "oci-1-1")
     throw new InputError("USAGE_INVALID", "attestations have never been kept in the format oci-1-1", {
       remedy: "keep it as a bundle",
     });
   if (format === "legacy") requireHoldable(session);
-  const signed = await session.attest(statement, delivering(digest, options, signatureOptions));
-  const layer = format === "legacy" ? await legacyAttestation(signed, statement, session, signatureOptions) : undefined;
-  return { ...describe(target), signed, ...(await attached(opened, target, signed, layer, options)) };
+  return await signAndKeep(target, options, signatureOptions, {
+    sign: (delivery) => session.attest(statement, delivery),
+    async keep(signed) {
+      const isLegacy = format === "legacy";
+      const layer = isLegacy ? await legacyAttestation(signed, statement, session, signatureOptions) : undefined;
+      return await attached(opened, target, signed, layer, options);
+    },
+  });
+}
+
+/** It is kept before the session forgets how far it was: where the registry fails, nothing is made public a second time. */
+async function signAndKeep(
+  { subject, platform }: SigningTarget,
+  { deliver }: ImageSigningOptions,
+  signatureOptions: SignatureOptions,
+  work: {
+    readonly sign: (delivery: SignatureOptions) => Promise<SignedBundle>;
+    readonly keep: (signed: SignedBundle) => Promise<{ readonly attached?: Attached }>;
+  },
+): Promise<SignedDigest> {
+  const { digest } = subject;
+  let kept: { readonly attached?: Attached } = {};
+  const signed = await work.sign({
+    ...signatureOptions,
+    async deliver(finished) {
+      await signatureOptions.deliver?.(finished);
+      await deliver?.(finished, digest);
+      kept = await work.keep(finished);
+    },
+  });
+  return { digest, ...(platform !== undefined && { platform }), signed, ...kept };
 }
 
 /** cosign looks for a timestamp over the envelope there, not over the signature in it. */
@@ -301,25 +335,6 @@ function chainOf({ evidence }: SignedBundle): readonly Uint8Array[] {
   return evidence.signer.chain.slice(1).map(({ bytes }) => bytes);
 }
 
-function delivering(
-  digest: ContentDigest,
-  { deliver }: ImageSigningOptions,
-  signatureOptions: SignatureOptions,
-): SignatureOptions {
-  if (deliver === undefined) return signatureOptions;
-  return {
-    ...signatureOptions,
-    deliver: async (signed) => {
-      await signatureOptions.deliver?.(signed);
-      await deliver(signed, digest);
-    },
-  };
-}
-
-function describe({ subject, platform }: SigningTarget): Pick<SignedDigest, "digest" | "platform"> {
-  return { digest: subject.digest, ...(platform !== undefined && { platform }) };
-}
-
 /** One after the other: each may ask for a consent, and what failed is not made public for the rest. */
 async function each(
   { targets }: SigningTargets,
@@ -356,6 +371,7 @@ function signingOptionsOf(options: SigningOptions & ImageSigningOptions): Signin
     recursive: _recursive,
     platform: _platform,
     settleMs: _settleMs,
+    monotonicMs: _monotonicMs,
     format: _format,
     upload: _upload,
     containerIdentity: _containerIdentity,

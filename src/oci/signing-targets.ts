@@ -52,16 +52,15 @@ export async function findSigningTargets(
       remedy: "push the image first: what is signed is its digest",
     });
   }
-  const chosen =
-    options.platform === undefined ? root : (await selectPlatform(opened.store, root, options.platform)).fetched;
-  const nodes: readonly Pick<IndexNode, "fetched" | "platform">[] =
-    options.recursive === true ? await walkIndex(opened.store, chosen) : [{ fetched: chosen }];
-  const [first, ...others] = nodes.map(({ fetched, platform }): SigningTarget => ({
+  const chosen: Pick<IndexNode, "fetched" | "platform"> =
+    options.platform === undefined ? { fetched: root } : await selectPlatform(opened.store, root, options.platform);
+  const below = options.recursive === true ? (await walkIndex(opened.store, chosen.fetched)).slice(1) : [];
+  const [first, ...others] = [chosen, ...below].map(({ fetched, platform }): SigningTarget => ({
     subject: fetched.descriptor,
     ...(platform !== undefined && { platform }),
   }));
-  if (first === undefined) throw new Error("an image is below itself"); // cannot happen
-  const { digest } = chosen.descriptor;
+  if (first === undefined) throw new Error("a list with one more is not empty"); // cannot happen
+  const { digest } = chosen.fetched.descriptor;
   return { opened, pinned: `${opened.repository}@${digest}`, digest, targets: [first, ...others] };
 }
 

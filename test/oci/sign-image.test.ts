@@ -198,6 +198,30 @@ describe("signImage", () => {
     expect(delivered[0]).toContain("verificationMaterial");
   });
 
+  test("takes the clock and the chance of a writer besides those of a session", async () => {
+    const writer = { sleep: () => Promise.resolve(), random: () => 0.5, monotonicMs: () => 0, settleMs: 0 };
+    const { signatures } = await signImage(image, { ...signing(), ...options(writer) });
+    expect(signatures[0].attached?.via).toBe("referrers-api");
+  });
+
+  test("names the platform that was asked for", async () => {
+    const store = client.repository({ registry: host, repository });
+    const size = (await store.resolve(digest))?.size;
+    const platform = { os: "linux", architecture: "arm64" };
+    const bytes = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: INDEX,
+        manifests: [{ mediaType: MANIFEST, digest, size, platform }],
+      }),
+    );
+    await store.pushManifest(bytes, INDEX, { tag: "multi" });
+    const one = { ...signing(), ...options({ platform: "linux/arm64" }) };
+    const { pinned, signatures } = await signImage(`${host}/${repository}:multi`, one);
+    expect(pinned).toBe(`${host}/${repository}@${digest}`);
+    expect(signatures).toMatchObject([{ digest, platform }]);
+  });
+
   test("attaches nothing where that is not wanted", async () => {
     const { signatures } = await signImage(image, { ...signing(), ...options({ upload: false }) });
     expect(signatures[0].attached).toBeUndefined();

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { ServiceError } from "../../errors.ts";
-import { openImage } from "../../oci/image-source.ts";
+import { openImage, resolveDigest } from "../../oci/image-source.ts";
 import { serializeSimpleSigning } from "../../oci/simple-signing.ts";
 import { printableJson } from "../../encoding/printable.ts";
 import { encodeBase64 } from "../../encoding/base64.ts";
@@ -14,7 +13,7 @@ import type { Command } from "../context.ts";
 import { printRefusal } from "../result.ts";
 import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
 
-/** Writes the simple-signing payload of an image, to be signed elsewhere. */
+/** Writes the simple-signing payload of an image, to be signed elsewhere. Of one that is named by its digest nothing is asked for. */
 export const generate: Command = {
   name: "generate",
   summary:
@@ -46,13 +45,11 @@ export const generate: Command = {
     const annotations = parseAnnotations(flags);
     const json = flags.choice("output", ["json"]) === "json";
     const opened = openImage(image, await openRegistry(flags, context));
-    const found = await opened.store.resolve(opened.reference);
-    if (found === undefined)
-      throw new ServiceError("IMAGE_NOT_FOUND", `image tag not found: ${image}`, { status: 404 });
-    const payload = serializeSimpleSigning(opened.repository, found.digest, annotations);
+    const digest = await resolveDigest(opened);
+    const payload = serializeSimpleSigning(opened.repository, digest, annotations);
     context.stdout.write(
       json
-        ? `${printableJson({ image, digest: found.digest, payload: encodeBase64(payload) })}\n`
+        ? `${printableJson({ image, digest, payload: encodeBase64(payload) })}\n`
         : new TextDecoder().decode(payload),
     );
     return 0;

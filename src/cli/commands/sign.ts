@@ -7,7 +7,7 @@
 import { signStatement, signTarget, type StorageFormat } from "../../oci/sign-image.ts";
 import { serializeSimpleSigning } from "../../oci/simple-signing.ts";
 import { parseAnnotations } from "../annotations.ts";
-import type { Command, Context } from "../context.ts";
+import { warn, type Command, type Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";
 import { IMAGE_SIGNING_FLAGS, runImageSigning } from "../image-signing.ts";
 import { refuseSigning } from "../signing.ts";
@@ -58,13 +58,14 @@ export const sign: Command = {
     "cosign-ts sign --key cosign.key -a team=release --recursive registry.example.com/app:v1",
   ],
   async run(images, flags, context) {
-    for (const name of ["payload", "attachment", "output-payload"])
+    for (const name of ["payload", "attachment"])
       if (flags.has(name))
         throw usage(`${flags.nameOf(name)} is not supported`, {
           remedy: name === "attachment" ? "sign the digest of the attachment itself" : "leave it out",
         });
     const annotations = parseAnnotations(flags);
     const format = readFormat(flags, context);
+    checkOutputPayload(format, flags, context);
     // One signature for each of them, all under one certificate.
     const [identity, ...otherIdentities] = flags.strings("sign-container-identity");
     if (identity !== undefined && format === "bundle")
@@ -72,6 +73,16 @@ export const sign: Command = {
         `${flags.nameOf("sign-container-identity")} has no meaning for bundles, which name the digest alone`,
         {
           remedy: "leave it out, or add --new-bundle-format=false",
+        },
+      );
+    const written = ["bundle", "output-signature", "output-certificate", "resume-state"].find((name) =>
+      flags.has(name),
+    );
+    if (otherIdentities.length > 0 && written !== undefined)
+      throw usage(
+        `--${written} is for one signature, and there is one for each ${flags.nameOf("sign-container-identity")}`,
+        {
+          remedy: "leave one of both out",
         },
       );
     return await runImageSigning(
@@ -107,6 +118,14 @@ export const sign: Command = {
   },
   refuse: refuseSigning,
 };
+
+/** cosign ignores it beside a bundle, too. */
+function checkOutputPayload(format: StorageFormat, flags: Flags, context: Context): void {
+  if (!flags.has("output-payload")) return;
+  if (format !== "bundle")
+    throw usage("--output-payload is not supported", { remedy: "write the payload with cosign-ts generate" });
+  warn(context, "--output-payload is deprecated when using --new-bundle-format and will be ignored");
+}
 
 /** The older formats are written only for who asks for them. */
 function readFormat(flags: Flags, { environment }: Context): StorageFormat {

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { ServiceError } from "../../errors.ts";
 import { printableJson } from "../../encoding/printable.ts";
 import { attachmentTag } from "../../oci/attachment-tags.ts";
-import { openImage } from "../../oci/image-source.ts";
+import { openImage, resolveDigest } from "../../oci/image-source.ts";
 import type { Command } from "../context.ts";
 import { printRefusal } from "../result.ts";
 import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
@@ -15,7 +14,7 @@ import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
 const TYPES = ["signature", "attestation", "sbom", "referrers", "digest"] as const;
 const TAGS = { signature: "sig", attestation: "att", sbom: "sbom", referrers: "referrers" } as const;
 
-/** Names where something about an image is kept, whether or not it is there. */
+/** Names where something about an image is kept, whether or not it is there. An image with a digest is not asked for. */
 export const triangulate: Command = {
   name: "triangulate",
   summary: "Name the tag under which signatures, attestations, an SBOM or the list of referrers of an image are kept.",
@@ -40,10 +39,7 @@ export const triangulate: Command = {
     const json = flags.choice("output", ["json"]) === "json";
     const options = await openRegistry(flags, context);
     const opened = openImage(image, options);
-    const found = await opened.store.resolve(opened.reference);
-    if (found === undefined)
-      throw new ServiceError("IMAGE_NOT_FOUND", `image tag not found: ${image}`, { status: 404 });
-    const { digest } = found;
+    const digest = await resolveDigest(opened);
     const reference =
       type === "digest"
         ? `${opened.repository}@${digest}`
