@@ -110,10 +110,11 @@ export class Authorizer {
 
   async #token(challenge: Challenge, scope: RegistryScope | undefined): Promise<string> {
     const key = scopeKey(scope);
-    const known = this.#tokens.get(key);
-    if (known !== undefined) {
+    for (let known = this.#tokens.get(key); known !== undefined; known = this.#tokens.get(key)) {
       const { token, endsAt } = await known;
       if (performance.now() < endsAt) return token;
+      // Somebody else may have seen that in the meantime, and asked.
+      if (this.#tokens.get(key) === known) break;
     }
     const asking = this.#askForToken(challenge, scope);
     this.#tokens.set(key, asking);

@@ -71,8 +71,9 @@ async function findCredentials(
     if (found !== undefined) return found;
   }
   const auths = document.optional("auths")?.object();
-  for (const name of auths?.keys() ?? []) {
-    const entry = keys.includes(name) || hostOf(name) === registry ? auths?.optional(name) : undefined;
+  const others = (auths?.keys() ?? []).filter((name) => hostOf(name) === registry);
+  for (const name of new Set([...keys, ...others])) {
+    const entry = auths?.optional(name);
     const found = entry === undefined ? undefined : readEntry(entry);
     if (found !== undefined) return found;
   }
@@ -134,7 +135,10 @@ function readConfig(path: string): DockerConfig | undefined {
   const { readFileSync, statSync } = process.getBuiltinModule("node:fs");
   let bytes: Uint8Array;
   try {
-    if (statSync(path).size > MAX_DOCKER_CONFIG_BYTES)
+    const stats = statSync(path);
+    if (stats.isFIFO() || stats.isSocket())
+      throw new InputError("FILE_UNREADABLE", `docker's configuration ${path} is no file`);
+    if (stats.size > MAX_DOCKER_CONFIG_BYTES)
       throw new InputError("FILE_TOO_LARGE", `docker's configuration ${path} is too large`, {
         expected: `at most ${MAX_DOCKER_CONFIG_BYTES} bytes`,
       });
