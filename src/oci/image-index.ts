@@ -18,13 +18,22 @@ export interface IndexNode {
   readonly path: readonly ContentDigest[];
   /** What the index says that it runs on. */
   readonly platform?: Platform | undefined;
-  /** Whether it is no image, but what BuildKit says about one. */
+  /** Whether it is no image, but what BuildKit says about one: wherever it is named. */
   readonly isBuildkitAttestation: boolean;
 }
 
-/** Says whether an index names a manifest as BuildKit's attestations about another one. @see moby/buildkit docs/attestations/attestation-storage.md */
-export function isBuildkitAttestation({ annotations }: Descriptor): boolean {
-  return annotations?.["vnd.docker.reference.type"] === "attestation-manifest";
+/**
+ * Says whether an index names a manifest as BuildKit's attestations about another one. That it runs nowhere is part of it: what an index
+ * names for a platform is run there, whatever else is said of it.
+ *
+ * @see moby/buildkit docs/attestations/attestation-storage.md
+ */
+export function isBuildkitAttestation({ annotations, platform }: Descriptor): boolean {
+  return (
+    annotations?.["vnd.docker.reference.type"] === "attestation-manifest" &&
+    platform?.os === "unknown" &&
+    platform.architecture === "unknown"
+  );
 }
 
 /**
@@ -62,14 +71,18 @@ export async function fetchDescribed(store: ContentStore, descriptor: Descriptor
  * @throws FormatError `LIMIT_EXCEEDED`, and as {@link fetchDescribed}.
  */
 export async function walkIndex(store: ContentStore, root: FetchedManifest): Promise<readonly IndexNode[]> {
-  const nodes: IndexNode[] = [];
-  const seen = new Set<ContentDigest>();
+  const nodes = new Map<ContentDigest, IndexNode>();
   let named = 0;
   const visit = async (node: IndexNode): Promise<void> => {
     const { fetched, path } = node;
-    if (seen.has(fetched.descriptor.digest)) return;
-    seen.add(fetched.descriptor.digest);
-    nodes.push(node);
+    const { digest } = fetched.descriptor;
+    const before = nodes.get(digest);
+    if (before !== undefined) {
+      // Named as an image once, it is one.
+      if (before.isBuildkitAttestation) nodes.set(digest, node);
+      return;
+    }
+    nodes.set(digest, node);
     if (fetched.manifest.kind !== "index") return;
     if (path.length >= MAX_INDEX_DEPTH) throw tooMany(`more than ${MAX_INDEX_DEPTH} levels of indexes`);
     const { manifests } = fetched.manifest;
@@ -81,14 +94,14 @@ export async function walkIndex(store: ContentStore, root: FetchedManifest): Pro
       if (child === undefined) continue;
       await visit({
         fetched: child,
-        path: [...path, fetched.descriptor.digest],
+        path: [...path, digest],
         ...(descriptor.platform !== undefined && { platform: descriptor.platform }),
         isBuildkitAttestation: isBuildkitAttestation(descriptor),
       });
     }
   };
   await visit({ fetched: root, path: [], isBuildkitAttestation: false });
-  return nodes;
+  return [...nodes.values()];
 }
 
 function tooMany(found: string): FormatError {

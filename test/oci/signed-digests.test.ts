@@ -23,6 +23,12 @@ import { ALICE_SIGNED, bundleFrom, makeSandbox } from "../support/sandbox/sandbo
 const sandbox = makeSandbox();
 const NAME = `${HOST}/${REPOSITORY}:v1`;
 
+/** moby/buildkit docs/attestations/attestation-storage.md, "Attestation Manifest Descriptor" */
+const ATTESTATION = {
+  platform: { os: "unknown", architecture: "unknown" },
+  annotations: { "vnd.docker.reference.type": "attestation-manifest" },
+};
+
 let world: ImageWorld;
 let index: TestDescriptor;
 let amd64: TestDescriptor;
@@ -45,7 +51,7 @@ beforeEach(async () => {
       { ...amd64, platform: { os: "linux", architecture: "amd64" } },
       { ...arm64, platform: { os: "linux", architecture: "arm64", variant: "v8" } },
       nested,
-      { ...buildkit, annotations: { "vnd.docker.reference.type": "attestation-manifest" } },
+      { ...buildkit, ...ATTESTATION },
     ],
     "v1",
   );
@@ -159,8 +165,24 @@ describe("verifyImage, which digest must be signed", () => {
   });
 
   test("refuses an index without an image for every leaf", async () => {
-    await world.index([{ ...buildkit, annotations: { "vnd.docker.reference.type": "attestation-manifest" } }], "v1");
+    await world.index([{ ...buildkit, ...ATTESTATION }], "v1");
     expect((await refusal(verified({ digestRule: "every-leaf" }))).code).toBe("LINKAGE_MISSING");
+  });
+
+  test.for<readonly [string, (image: TestDescriptor) => readonly TestDescriptor[]]>([
+    ["with a platform", (image) => [{ ...image, ...ATTESTATION, platform: { os: "linux", architecture: "s390x" } }]],
+    ["without a platform", (image) => [{ ...image, annotations: ATTESTATION.annotations }]],
+    ["first, and then as an image", (image) => [{ ...image, ...ATTESTATION }, image]],
+    ["at last, and before as an image", (image) => [image, { ...image, ...ATTESTATION }]],
+  ])("an image that is called an attestation %s is an image", async ([, entries]) => {
+    const other = await world.image("other");
+    const platform = { os: "linux", architecture: "amd64" };
+    const named = await world.index([{ ...amd64, platform }, ...entries(other)], "v1");
+    await sign(amd64);
+    const rule = { digestRule: "every-leaf" } as const;
+    expect(await refusal(verified(rule))).toMatchObject({ code: "SIGNATURE_NOT_FOUND", digest: other.digest });
+    await sign(other);
+    expect((await verified(rule)).digest).toBe(named.digest);
   });
 
   test("refuses a manifest where an index must be signed", async () => {
