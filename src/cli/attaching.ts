@@ -69,6 +69,7 @@ export function printAttached(
   if (flags.string("output") !== "json") return;
   const result: JsonObject = {
     version: RESULT_VERSION,
+    verdict: "attached",
     image: name,
     pinned,
     digest,

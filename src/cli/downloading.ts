@@ -60,6 +60,7 @@ export function printDownloaded(image: DownloadedImage, flags: Flags, context: C
   }
   const result: JsonObject = {
     version: RESULT_VERSION,
+    verdict: "downloaded",
     image: image.name,
     pinned: image.pinned,
     digest: image.digest,

@@ -255,6 +255,9 @@ describe("sign", () => {
       "must enable upload to the OCI registry or specify a local --bundle path with --new-bundle-format",
     );
     expect(outcome(refused)).toBe("USAGE_INVALID");
+    // With a bundle, cosign ignores this flag.
+    const ignored = await sign([...TOKEN(), "--upload=false", "--output-signature", folder.at("sig"), image.pinned]);
+    expect(outcome(ignored)).toBe("USAGE_INVALID");
     world().sandbox.clearRequests();
     const { status, stderr } = await sign([
       ...TOKEN(),
@@ -660,6 +663,22 @@ describe("attest", () => {
     expect(requestsOf(world().sandbox).filter((service) => service !== "registry")).toEqual([]);
   });
 
+  test("compares a statement with the image before services are chosen", async () => {
+    const statement = folder.write("s.json", about(`sha256:${"ab".repeat(32)}`));
+    const registryAlone: Context["fetch"] = async (url, init) => {
+      if (!url.startsWith(registry())) throw new Error("something else than the registry was asked");
+      return await fetch(url, init);
+    };
+    const words = ["attest", "--identity-token", world().token, "--statement", statement, image.pinned];
+    expect(outcome(await run(words, { fetch: registryAlone }))).toBe("SUBJECT_MISMATCH");
+  });
+
+  test("knows a wrong type before the image is looked up", async () => {
+    const words = ["--predicate", folder.write("p.json", "{}"), "--type", "no such type", image.tagged];
+    expect(outcome(await attest([...TOKEN(), ...words]))).toBe("USAGE_INVALID");
+    expect(world().sandbox.requests).toEqual([]);
+  });
+
   test("--no-upload --bundle attaches nothing", async () => {
     const words = ["--predicate", folder.write("p.json", predicate), "--no-upload", "--bundle", folder.at("b.json")];
     expect((await attest([...TOKEN(), ...words, image.pinned])).status).toBe(0);
@@ -756,6 +775,8 @@ describe("triangulate", () => {
     expect(outcome(await run(["triangulate", "--type=layer", image.tagged]))).toBe("USAGE_INVALID");
     const { stdout } = await run(["triangulate", "--output=json", image.tagged]);
     expect(JSON.parse(stdout)).toEqual({
+      version: 1,
+      verdict: "named",
       image: image.tagged,
       digest: image.digest,
       type: "signature",

@@ -76,6 +76,7 @@ describe("tree", () => {
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
       version: 1,
+      verdict: "listed",
       image: IMAGE,
       pinned: `${HOST}/${REPOSITORY}@${image.digest}`,
       digest: image.digest,

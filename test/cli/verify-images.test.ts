@@ -25,7 +25,7 @@ import { bundleFrom, makeSandbox, rootText, type BundleOptions } from "../suppor
 import { projectDir } from "../support/shared.ts";
 
 const schema = JSON.parse(readFileSync(join(projectDir, "schema/result.schema.json"), "utf8")) as object;
-const validate = new Ajv2020({ allErrors: true, strict: false }).compile(schema);
+const validate = new Ajv2020({ allErrors: true }).compile(schema);
 
 /** Reads results, each of which must be as the published schema says. */
 function results(stdout: string): readonly Json[] {

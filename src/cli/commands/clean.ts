@@ -91,6 +91,7 @@ export const clean: Command = {
 function reportToJson({ name, digest, items, unreadable }: CleanReport): JsonObject {
   return {
     version: RESULT_VERSION,
+    verdict: "cleaned",
     image: name,
     digest,
     items: items.map((item) => ({

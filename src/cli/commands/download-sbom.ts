@@ -36,7 +36,7 @@ export const downloadSbom: Command = {
       throw new VerificationError("MEDIA_TYPE_MISMATCH", `SBOM at ${location} is no text`, { found: mediaType });
     context.stdout.write(
       flags.string("output") === "json"
-        ? `${printableJson({ version: RESULT_VERSION, image, digest, mediaType, location, manifest, sbom: text })}\n`
+        ? `${printableJson({ version: RESULT_VERSION, verdict: "downloaded", image, digest, mediaType, location, manifest, sbom: text })}\n`
         : text,
     );
     return 0;

@@ -8,6 +8,7 @@ import { openImage, resolveDigest } from "../../oci/image-source.ts";
 import { serializeSimpleSigning } from "../../oci/simple-signing.ts";
 import { printableJson } from "../../encoding/printable.ts";
 import { encodeBase64 } from "../../encoding/base64.ts";
+import { RESULT_VERSION } from "../../report/json.ts";
 import { parseAnnotations } from "../annotations.ts";
 import type { Command } from "../context.ts";
 import { printRefusal } from "../result.ts";
@@ -49,7 +50,7 @@ export const generate: Command = {
     const payload = serializeSimpleSigning(opened.repository, digest, annotations);
     context.stdout.write(
       json
-        ? `${printableJson({ image, digest, payload: encodeBase64(payload) })}\n`
+        ? `${printableJson({ version: RESULT_VERSION, verdict: "generated", image, digest, payload: encodeBase64(payload) })}\n`
         : new TextDecoder().decode(payload),
     );
     return 0;

@@ -77,6 +77,7 @@ function titleOf({ kind, predicateType, artifactType }: AttachedArtifact): strin
 function treeToJson({ name, pinned, digest, attached, unreadable }: ImageTree): JsonObject {
   return {
     version: RESULT_VERSION,
+    verdict: "listed",
     image: name,
     pinned,
     digest,

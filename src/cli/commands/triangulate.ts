@@ -7,6 +7,7 @@
 import { printableJson } from "../../encoding/printable.ts";
 import { attachmentTag } from "../../oci/attachment-tags.ts";
 import { openImage, resolveDigest } from "../../oci/image-source.ts";
+import { RESULT_VERSION } from "../../report/json.ts";
 import type { Command } from "../context.ts";
 import { printRefusal } from "../result.ts";
 import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
@@ -44,7 +45,9 @@ export const triangulate: Command = {
       type === "digest"
         ? `${opened.repository}@${digest}`
         : `${opened.attachments.name}:${attachmentTag(digest, TAGS[type], options.attachmentTagPrefix)}`;
-    context.stdout.write(`${json ? printableJson({ image, digest, type, reference }) : reference}\n`);
+    context.stdout.write(
+      `${json ? printableJson({ version: RESULT_VERSION, verdict: "named", image, digest, type, reference }) : reference}\n`,
+    );
     return 0;
   },
   refuse: printRefusal,
