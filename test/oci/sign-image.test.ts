@@ -152,14 +152,17 @@ describe("signImage", () => {
       );
       await store.pushManifest(bytes, MANIFEST, { tag: "v1" });
       closed.clearRequests();
-      const refused = signImage(`${closedHost}/app:v1`, {
+      const own = {
         ...signing(),
         signer: { kind: "keyless", identityToken: () => Promise.reject(new Error("a token was asked for")) },
         services: { kind: "signing-config", signingConfig: closed.signingConfig },
         trust: closed.trustedRoot,
         ...options(),
-      });
-      await expect(refused).rejects.toMatchObject({ code: "REGISTRY_UNAUTHORIZED" });
+      } as const;
+      const refusal: unknown = expect.objectContaining({ code: "REGISTRY_UNAUTHORIZED" });
+      await expect(signImage(`${closedHost}/app:v1`, own)).rejects.toEqual(refusal);
+      const statement = { predicateType: TYPE, predicate: "{}" };
+      await expect(attestImage(`${closedHost}/app:v1`, statement, own)).rejects.toEqual(refusal);
       const services = new Set(closed.requests.map(({ service }) => service));
       expect([...services]).toEqual(["registry"]);
     } finally {
@@ -168,9 +171,16 @@ describe("signImage", () => {
   });
 
   test.each(["legacy", "oci-1-1"] as const)("makes nothing public that the format %s cannot hold", async (format) => {
-    const refused = signImage(image, { ...signing(2), ...options({ format }) });
-    await expect(refused).rejects.toMatchObject({ code: "BUNDLE_MALFORMED" });
-    expect([asked("fulcio"), asked("rekor2")]).toEqual([0, 0]);
+    const refusal: unknown = expect.objectContaining({ code: "BUNDLE_MALFORMED" });
+    await expect(signImage(image, { ...signing(2), ...options({ format }) })).rejects.toEqual(refusal);
+    const [url, same] = [sandbox.urls.rekor1, sandbox.urls.rekor1.replace("127.0.0.1", "localhost")];
+    const rekor = [url, same].map((one) => ({ url: one, majorApiVersion: 1 }) as const);
+    const services = { kind: "urls", fulcioUrl: sandbox.urls.fulcio, rekor } as const;
+    await expect(signImage(image, { ...signing(1), services, ...options({ format }) })).rejects.toEqual(refusal);
+    const statement = { predicateType: TYPE, predicate: "{}" };
+    const attested = attestImage(image, statement, { ...signing(2), ...options({ format: "legacy" }) });
+    await expect(attested).rejects.toEqual(refusal);
+    expect([asked("fulcio"), asked("rekor1"), asked("rekor2")]).toEqual([0, 0, 0]);
   });
 
   test("hands the bundle over before it is attached, so that it is not lost", async () => {
