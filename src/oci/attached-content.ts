@@ -11,7 +11,7 @@ import type { ContentDigest } from "./content-digest.ts";
 import type { ContentStore, FetchedManifest } from "./content-store.ts";
 
 /** Lists the kinds of tags beside an image. */
-export const ATTACHMENT_KINDS = ["sig", "att", "sbom"] as const;
+const ATTACHMENT_KINDS = ["sig", "att", "sbom"] as const;
 
 /** Says what is attached to an image, and how. */
 export type AttachmentKind = "sig" | "att" | "sbom" | "referrers";
