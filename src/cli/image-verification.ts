@@ -7,6 +7,7 @@
 import { ServiceError, SigstoreError } from "../errors.ts";
 import { printableJson } from "../encoding/printable.ts";
 import type { ImageInput } from "../oci/image-source.ts";
+import { parseReference } from "../oci/reference.ts";
 import type { ImagePolicy, VerifiedImage } from "../oci/verified-image.ts";
 import { ImageVerifier } from "../oci/verify-image.ts";
 import type { ExpectedSigner } from "../verify/options.ts";
@@ -205,7 +206,6 @@ function readImagePolicy(flags: Flags, context: Context): ImagePolicy {
 
 async function openInputs(images: readonly string[], flags: Flags): Promise<readonly ImageInput[]> {
   if (!flags.boolean("local-image")) {
-    const { parseReference } = await import("../oci/reference.ts");
     for (const image of images) parseReference(image); // a wrong one is told before anything is asked for
     return images;
   }
