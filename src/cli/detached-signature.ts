@@ -6,7 +6,7 @@
 
 import { readInputFile } from "../files/read-file.ts";
 import { MAX_ATTACHMENT_BYTES } from "../limits.ts";
-import type { DetachedSignature, LegacyMaterial } from "../oci/detached-signature.ts";
+import type { DetachedSignature, LegacyMaterial } from "../oci/legacy/detached-signature.ts";
 import { warn, type Context } from "./context.ts";
 import { usage, type Flag, type Flags } from "./flags.ts";
 import {

@@ -8,8 +8,8 @@ import { ServiceError, SigstoreError } from "../errors.ts";
 import { printableJson } from "../encoding/printable.ts";
 import type { ImageInput } from "../oci/image-source.ts";
 import { parseReference } from "../oci/reference.ts";
-import type { ImagePolicy, VerifiedImage } from "../oci/verified-image.ts";
-import { ImageVerifier } from "../oci/verify-image.ts";
+import type { ImagePolicy, VerifiedImage } from "../oci/verification/verified-image.ts";
+import { ImageVerifier } from "../oci/verification/verify-image.ts";
 import type { ExpectedSigner } from "../verify/options.ts";
 import { notice, trace, warn, type Context } from "./context.ts";
 import { readLegacyMaterial } from "./detached-signature.ts";
@@ -209,7 +209,7 @@ async function openInputs(images: readonly string[], flags: Flags): Promise<read
     for (const image of images) parseReference(image); // a wrong one is told before anything is asked for
     return images;
   }
-  const { openLayout } = await import("../oci/layout.ts");
+  const { openLayout } = await import("../oci/layout/layout.ts");
   return await Promise.all(images.map((path) => openLayout(path)));
 }
 

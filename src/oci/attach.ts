@@ -16,15 +16,15 @@ import { attachBundle } from "./bundle-referrer.ts";
 import { contentDigestOf, fromDigest, toDigest, type ContentDigest } from "./content-digest.ts";
 import type { FetchedManifest } from "./content-store.ts";
 import type { WriterOptions } from "./contended-tag.ts";
-import type { DetachedSignature } from "./detached-signature.ts";
+import type { DetachedSignature } from "./legacy/detached-signature.ts";
 import { selectPlatform } from "./image-index.ts";
 import { openImage, type AttachmentOptions, type ImageInput, type OpenedImage } from "./image-source.ts";
-import { toLegacyLayer, type LegacyLayer } from "./legacy-layer.ts";
-import { appendLegacyLayer, type LegacyManifestOptions } from "./legacy-manifest.ts";
+import { toLegacyLayer, type LegacyLayer } from "./legacy/legacy-layer.ts";
+import { appendLegacyLayer, type LegacyManifestOptions } from "./legacy/legacy-manifest.ts";
 import type { Platform } from "./manifest.ts";
 import { DSSE_ENVELOPE, PREDICATE_TYPE_ANNOTATION, SIGNATURE_ANNOTATION } from "./media-types.ts";
 import type { Attached } from "./sign-image.ts";
-import { parseSimpleSigning, serializeSimpleSigning } from "./simple-signing.ts";
+import { parseSimpleSigning, serializeSimpleSigning } from "./legacy/simple-signing.ts";
 
 /** Configures what is attached, and to what. */
 export interface AttachOptions extends AttachmentOptions, WriterOptions {

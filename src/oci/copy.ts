@@ -12,7 +12,7 @@ import type { ContentStore, FetchedManifest } from "./content-store.ts";
 import type { WriterOptions } from "./contended-tag.ts";
 import { selectPlatform, walkIndex } from "./image-index.ts";
 import { openImage, type AttachmentOptions, type ImageInput } from "./image-source.ts";
-import { appendLegacyLayer } from "./legacy-manifest.ts";
+import { appendLegacyLayer } from "./legacy/legacy-manifest.ts";
 import type { Descriptor, Manifest, Platform } from "./manifest.ts";
 import { MAX_ATTACHMENT_BYTES } from "../limits.ts";
 import { pushReferrer } from "./referrers.ts";

@@ -8,7 +8,7 @@ import { FormatError, PolicyError, VerificationError } from "../errors.ts";
 import { IN_TOTO_PAYLOAD_TYPE, parseStatement } from "../intoto/statement.ts";
 import { MAX_ATTACHMENT_BYTES } from "../limits.ts";
 import { openSubject } from "./attach.ts";
-import { readCandidates, type Candidate, type LegacyContent, type PlaceReport } from "./candidates.ts";
+import { readCandidates, type Candidate, type LegacyContent, type PlaceReport } from "./verification/candidates.ts";
 import type { ContentDigest } from "./content-digest.ts";
 import type { AttachmentOptions, ImageInput } from "./image-source.ts";
 import type { Descriptor, Platform } from "./manifest.ts";

@@ -8,8 +8,8 @@ import { ServiceError } from "../errors.ts";
 import { isContentDigest, type ContentDigest } from "./content-digest.ts";
 import type { ContentStore } from "./content-store.ts";
 import { formatReference, parseReference, type ImageReference } from "./reference.ts";
-import { RegistryClient } from "./registry-client.ts";
-import type { RegistryOptions } from "./registry-options.ts";
+import { RegistryClient } from "./registry/registry-client.ts";
+import type { RegistryOptions } from "./registry/registry-options.ts";
 
 /** Names an image: as text, as a parsed reference, or by a store that holds it, for instance an image layout. */
 export type ImageInput =

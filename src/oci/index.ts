@@ -4,9 +4,9 @@
  * @module
  */
 
-export { RegistryClient } from "./registry-client.ts";
-export type { RegistryEvent, RegistryOptions } from "./registry-options.ts";
-export type { CredentialSource, RegistryCredentials } from "./credentials.ts";
+export { RegistryClient } from "./registry/registry-client.ts";
+export type { RegistryEvent, RegistryOptions } from "./registry/registry-options.ts";
+export type { CredentialSource, RegistryCredentials } from "./registry/credentials.ts";
 export { formatReference, parseReference, type ImageReference } from "./reference.ts";
 export type { ContentDigest } from "./content-digest.ts";
 export type {
@@ -25,8 +25,8 @@ export {
   type Platform,
 } from "./manifest.ts";
 export type { AttachmentOptions, ImageInput } from "./image-source.ts";
-export type { AttachedCandidate, Candidate, Place, PlaceReport, SkippedContent } from "./candidates.ts";
-export { ImageVerifier, verifyImage, verifyImageAttestation } from "./verify-image.ts";
+export type { AttachedCandidate, Candidate, Place, PlaceReport, SkippedContent } from "./verification/candidates.ts";
+export { ImageVerifier, verifyImage, verifyImageAttestation } from "./verification/verify-image.ts";
 export { attestImage, signImage } from "./sign-image.ts";
 export type {
   Attached,
@@ -39,11 +39,16 @@ export type {
 } from "./sign-image.ts";
 export { copyImage, type CopiedItem, type CopyOptions, type CopyReport } from "./copy.ts";
 export { loadImage, saveImage, type SaveOptions, type SaveReport } from "./save.ts";
-export { createLayout, ImageLayout, openLayout } from "./layout.ts";
+export { createLayout, ImageLayout, openLayout } from "./layout/layout.ts";
 export { readTree, type AttachedArtifact, type ImageTree, type UnreadableArtifact } from "./tree.ts";
 export { cleanImage, type CleanedItem, type CleanOptions, type CleanReport, type CleanType } from "./clean.ts";
-export { readCandidates, type CandidateQuery, type FoundCandidates, type LegacyContent } from "./candidates.ts";
-export { ImageNotVerifiedError } from "./verified-image.ts";
+export {
+  readCandidates,
+  type CandidateQuery,
+  type FoundCandidates,
+  type LegacyContent,
+} from "./verification/candidates.ts";
+export { ImageNotVerifiedError } from "./verification/verified-image.ts";
 export type {
   DigestRule,
   ImagePolicy,
@@ -56,11 +61,11 @@ export type {
   VerifiedImageSignature,
   VerifyImageAttestationPolicy,
   VerifyImagePolicy,
-} from "./verified-image.ts";
+} from "./verification/verified-image.ts";
 export type { Fetch } from "../http/request.ts";
 export type { TlsOptions } from "../http/tls.ts";
 export { attachAttestations, attachSignature, type AttachedToImage, type AttachOptions } from "./attach.ts";
-export type { DetachedSignature, LegacyMaterial } from "./detached-signature.ts";
+export type { DetachedSignature, LegacyMaterial } from "./legacy/detached-signature.ts";
 export {
   downloadAttestations,
   downloadSignatures,
@@ -78,8 +83,8 @@ export {
   type SbomType,
 } from "./sbom-attachment.ts";
 export type { AttachmentKind } from "./attached-content.ts";
-export type { LayoutBlob, LayoutFiles } from "./layout-files.ts";
-export type { LegacyManifestOptions } from "./legacy-manifest.ts";
+export type { LayoutBlob, LayoutFiles } from "./layout/layout-files.ts";
+export type { LegacyManifestOptions } from "./legacy/legacy-manifest.ts";
 export {
   FormatError,
   InputError,
@@ -90,5 +95,5 @@ export {
   TrustError,
   VerificationError,
 } from "../errors.ts";
-export { loginToRegistry, logoutFromRegistry, type RegistryLogin } from "./login.ts";
-export type { CredentialPlace } from "./docker-config.ts";
+export { loginToRegistry, logoutFromRegistry, type RegistryLogin } from "./registry/login.ts";
+export type { CredentialPlace } from "./registry/docker-config.ts";

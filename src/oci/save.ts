@@ -11,7 +11,7 @@ import type { ContentStore, FetchedManifest } from "./content-store.ts";
 import { copyImage, type CopyOptions, type CopyReport } from "./copy.ts";
 import { selectPlatform, walkIndex } from "./image-index.ts";
 import { openImage, type AttachmentOptions, type ImageInput } from "./image-source.ts";
-import { createLayout, LAYOUT_KINDS, openLayout, type ImageLayout } from "./layout.ts";
+import { createLayout, LAYOUT_KINDS, openLayout, type ImageLayout } from "./layout/layout.ts";
 import type { Manifest, Platform } from "./manifest.ts";
 import { REF_NAME_ANNOTATION } from "./media-types.ts";
 

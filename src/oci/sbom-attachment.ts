@@ -14,7 +14,7 @@ import type { ContentStore, FetchedManifest } from "./content-store.ts";
 import type { WriterOptions } from "./contended-tag.ts";
 import type { DownloadOptions } from "./download.ts";
 import type { AttachmentOptions, ImageInput } from "./image-source.ts";
-import { layersConfig } from "./legacy-manifest.ts";
+import { layersConfig } from "./legacy/legacy-manifest.ts";
 import { serializeDescriptor, type Descriptor, type ImageManifest, type Platform } from "./manifest.ts";
 import { COSIGN_SBOM, OCI_CONFIG, OCI_MANIFEST } from "./media-types.ts";
 import { attachReferrer } from "./referrers.ts";

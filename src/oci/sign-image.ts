@@ -11,14 +11,14 @@ import { FormatError, InputError, PolicyError } from "../errors.ts";
 import type { SignatureOptions, SignedBundle, SigningOptions } from "../sign/options.ts";
 import { SigningSession } from "../sign/session.ts";
 import { legacySignature } from "../bundle/legacy.ts";
+import { attachmentTag } from "./attachment-tags.ts";
 import { attachBundle } from "./bundle-referrer.ts";
 import { toDigest, type ContentDigest } from "./content-digest.ts";
 import type { WriterOptions } from "./contended-tag.ts";
 import type { AttachmentOptions, ImageInput, OpenedImage } from "./image-source.ts";
-import { toLegacyLayer, type LegacyLayer } from "./legacy-layer.ts";
-import { isSignedAlready } from "./repeated-signature.ts";
-import { attachmentTag } from "./attachment-tags.ts";
-import { appendLegacyLayer, attachLegacyLayer, type LegacyManifestOptions } from "./legacy-manifest.ts";
+import { toLegacyLayer, type LegacyLayer } from "./legacy/legacy-layer.ts";
+import { appendLegacyLayer, attachLegacyLayer, type LegacyManifestOptions } from "./legacy/legacy-manifest.ts";
+import { isSignedAlready } from "./legacy/repeated-signature.ts";
 import type { Descriptor, Platform } from "./manifest.ts";
 import { SIGN_PREDICATE_TYPE } from "./media-types.ts";
 import {
@@ -28,7 +28,7 @@ import {
   type SigningTargets,
   type TargetOptions,
 } from "./signing-targets.ts";
-import { serializeSimpleSigning } from "./simple-signing.ts";
+import { serializeSimpleSigning } from "./legacy/simple-signing.ts";
 
 /**
  * Says how a signature is kept: as a bundle; or, for readers from before bundles, as a layer under a tag, or in a manifest of its own

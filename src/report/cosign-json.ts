@@ -9,7 +9,7 @@ import { printableJson } from "../encoding/printable.ts";
 import { tryDecodeUtf8 } from "../encoding/utf8.ts";
 import { parseJson, type JsonObject } from "../encoding/json.ts";
 import { MAX_ATTACHMENT_BYTES } from "../limits.ts";
-import type { VerifiedImage, VerifiedImageSignature } from "../oci/verified-image.ts";
+import type { VerifiedImage, VerifiedImageSignature } from "../oci/verification/verified-image.ts";
 import type { VerifiedSigner } from "../verify/evidence.ts";
 
 /** cosign's names for the extensions that GitHub's certificates had from the beginning, and their numbers. */

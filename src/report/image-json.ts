@@ -6,14 +6,14 @@
 
 import type { JsonObject } from "../encoding/json.ts";
 import type { SigstoreError } from "../errors.ts";
-import type { PlaceReport } from "../oci/candidates.ts";
+import type { PlaceReport } from "../oci/verification/candidates.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import {
   ImageNotVerifiedError,
   type RefusedCandidate,
   type VerifiedImage,
   type VerifiedImageSignature,
-} from "../oci/verified-image.ts";
+} from "../oci/verification/verified-image.ts";
 import { evidenceToJson, refusalToJson, RESULT_VERSION } from "./json.ts";
 
 /** Writes what was proven about an image. */

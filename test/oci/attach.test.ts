@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { parseRekorBundle } from "../../src/bundle/legacy.ts";
 import { attachAttestations, attachSignature, type AttachOptions } from "../../src/oci/attach.ts";
 import { downloadAttestations, downloadSignatures, type DownloadedImage } from "../../src/oci/download.ts";
-import { verifyImage, verifyImageAttestation } from "../../src/oci/verify-image.ts";
+import { verifyImage, verifyImageAttestation } from "../../src/oci/verification/verify-image.ts";
 import { parseCertificate } from "../../src/x509/certificate.ts";
 import {
   DSSE,

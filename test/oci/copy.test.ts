@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { ContentStore } from "../../src/oci/content-store.ts";
 import { copyImage, type CopyOptions, type CopyReport } from "../../src/oci/copy.ts";
-import { openLayout } from "../../src/oci/layout.ts";
-import { RegistryClient } from "../../src/oci/registry-client.ts";
+import { openLayout } from "../../src/oci/layout/layout.ts";
+import { RegistryClient } from "../../src/oci/registry/registry-client.ts";
 import { loadImage, saveImage } from "../../src/oci/save.ts";
-import { verifyImage } from "../../src/oci/verify-image.ts";
+import { verifyImage } from "../../src/oci/verification/verify-image.ts";
 import type { RegistryForgery } from "../../src/sandbox/registry/registry.ts";
 import { temporaryFolder } from "../support/cli.ts";
 import {

@@ -7,7 +7,7 @@
 
 import { createHash, X509Certificate } from "node:crypto";
 import type { Fetch } from "../../src/http/request.ts";
-import type { ImageVerifierOptions } from "../../src/oci/verified-image.ts";
+import type { ImageVerifierOptions } from "../../src/oci/verification/verified-image.ts";
 import type { RegistryForgery } from "../../src/sandbox/registry/registry.ts";
 import { digestOf, open, putManifest, type World } from "../sandbox/registry/client.ts";
 import type { Json } from "./json-edits.ts";

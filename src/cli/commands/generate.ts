@@ -5,7 +5,7 @@
  */
 
 import { openImage, resolveDigest } from "../../oci/image-source.ts";
-import { serializeSimpleSigning } from "../../oci/simple-signing.ts";
+import { serializeSimpleSigning } from "../../oci/legacy/simple-signing.ts";
 import { printableJson } from "../../encoding/printable.ts";
 import { encodeBase64 } from "../../encoding/base64.ts";
 import { RESULT_VERSION } from "../../report/json.ts";

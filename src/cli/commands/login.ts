@@ -6,9 +6,9 @@
 
 import { printableJson } from "../../encoding/printable.ts";
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
-import { loginToRegistry } from "../../oci/login.ts";
+import { loginToRegistry } from "../../oci/registry/login.ts";
 import { parseRegistry } from "../../oci/reference.ts";
-import { RegistryClient } from "../../oci/registry-client.ts";
+import { RegistryClient } from "../../oci/registry/registry-client.ts";
 import { RESULT_VERSION } from "../../report/json.ts";
 import { notice, warn, type Command, type Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";

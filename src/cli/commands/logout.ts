@@ -5,7 +5,7 @@
  */
 
 import { printableJson } from "../../encoding/printable.ts";
-import { logoutFromRegistry } from "../../oci/login.ts";
+import { logoutFromRegistry } from "../../oci/registry/login.ts";
 import { parseRegistry } from "../../oci/reference.ts";
 import { RESULT_VERSION } from "../../report/json.ts";
 import { notice, type Command } from "../context.ts";

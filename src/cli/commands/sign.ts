@@ -5,7 +5,7 @@
  */
 
 import { signStatement, signTarget, type StorageFormat } from "../../oci/sign-image.ts";
-import { serializeSimpleSigning } from "../../oci/simple-signing.ts";
+import { serializeSimpleSigning } from "../../oci/legacy/simple-signing.ts";
 import { parseAnnotations } from "../annotations.ts";
 import { warn, type Command, type Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";

@@ -8,7 +8,7 @@ import { printableJson } from "../../encoding/printable.ts";
 import { legacySignature } from "../../bundle/legacy.ts";
 import { encodeBase64 } from "../../encoding/base64.ts";
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
-import type { VerifiedImage, VerifiedImageSignature } from "../../oci/verified-image.ts";
+import type { VerifiedImage, VerifiedImageSignature } from "../../oci/verification/verified-image.ts";
 import type { Command, Context } from "../context.ts";
 import { imageExitStatus } from "../exit-status.ts";
 import { usage } from "../flags.ts";

@@ -5,8 +5,8 @@
  */
 
 import { printableJson } from "../../encoding/printable.ts";
-import type { DetachedSignature } from "../../oci/detached-signature.ts";
-import type { VerifiedImage } from "../../oci/verified-image.ts";
+import type { DetachedSignature } from "../../oci/legacy/detached-signature.ts";
+import type { VerifiedImage } from "../../oci/verification/verified-image.ts";
 import { parseAnnotations } from "../annotations.ts";
 import type { Command, Context } from "../context.ts";
 import { DETACHED_SIGNATURE_FLAGS, readDetachedSignature } from "../detached-signature.ts";

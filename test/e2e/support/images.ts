@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { ContentDigest } from "../../../src/oci/content-digest.ts";
-import { RegistryClient } from "../../../src/oci/registry-client.ts";
+import { RegistryClient } from "../../../src/oci/registry/registry-client.ts";
 import type { Sandbox } from "../../../src/sandbox/sandbox.ts";
 import type { Run } from "../../support/program.ts";
 import { runCommand } from "./command-line.ts";

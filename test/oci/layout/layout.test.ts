@@ -1,0 +1,338 @@
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { packTar, type TarHeader } from "modern-tar";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { ContentDigest } from "../../../src/oci/content-digest.ts";
+import { createLayout, openLayout } from "../../../src/oci/layout/layout.ts";
+import type { Descriptor } from "../../../src/oci/manifest.ts";
+import { temporaryFolder } from "../../support/cli.ts";
+import { projectDir } from "../../support/shared.ts";
+
+/** Made by the real cosign; see the README there. */
+const REAL = join(projectDir, "testdata", "image");
+const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const REF_NAME = "org.opencontainers.image.ref.name";
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+const digestOf = (bytes: Uint8Array | string): ContentDigest =>
+  `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+const describeBytes = (bytes: Uint8Array, mediaType: string): Descriptor => ({
+  mediaType,
+  digest: digestOf(bytes),
+  size: bytes.length,
+});
+
+let folder: string;
+beforeEach(() => {
+  folder = join(temporaryFolder(), "layout");
+});
+
+/** A layout of one image, written here and by nothing of the code under test. */
+function writeLayout(
+  changes: { readonly index?: unknown; readonly marker?: unknown; readonly manifest?: object } = {},
+): Descriptor {
+  mkdirSync(join(folder, "blobs", "sha256"), { recursive: true });
+  const put = (bytes: Uint8Array, mediaType: string): Descriptor => {
+    const descriptor = describeBytes(bytes, mediaType);
+    writeFileSync(join(folder, "blobs", "sha256", descriptor.digest.slice(7)), bytes);
+    return descriptor;
+  };
+  const config = put(bytesOf("{}"), "application/vnd.oci.image.config.v1+json");
+  const layers = [put(bytesOf("layer"), "application/vnd.oci.image.layer.v1.tar")];
+  const manifest = { schemaVersion: 2, mediaType: MANIFEST, config, layers, ...changes.manifest };
+  const image = put(bytesOf(JSON.stringify(manifest)), MANIFEST);
+  writeFileSync(join(folder, "oci-layout"), JSON.stringify(changes.marker ?? { imageLayoutVersion: "1.0.0" }));
+  const index = changes.index ?? { schemaVersion: 2, manifests: [{ ...image, annotations: { [REF_NAME]: "v1" } }] };
+  writeFileSync(join(folder, "index.json"), typeof index === "string" ? index : JSON.stringify(index));
+  return image;
+}
+
+const entry = (descriptor: Descriptor, annotations: Record<string, string>): object => ({ ...descriptor, annotations });
+const indexOf = (...manifests: object[]): object => ({ schemaVersion: 2, manifests });
+
+describe("openLayout (image-spec image-layout.md)", () => {
+  test("finds the one image, and an image by its tag or digest behind the path", async () => {
+    const image = writeLayout();
+    expect((await openLayout(folder)).reference).toBe(image.digest);
+    for (const named of [`${folder}:v1`, `${folder}@${image.digest}`]) {
+      const { store, reference } = await openLayout(named);
+      expect((await store.fetchManifest(reference))?.descriptor.digest).toBe(image.digest);
+    }
+    const { store } = await openLayout(`${folder}:v2`);
+    expect(await store.fetchManifest("v2")).toBeUndefined();
+  });
+
+  test("takes the image that cosign marks as such, not what is beside it", async () => {
+    const image = writeLayout();
+    const other = { ...image, digest: digestOf("other") };
+    const kind = (name: string): Record<string, string> => ({ kind: `dev.cosignproject.cosign/${name}` });
+    writeFileSync(
+      join(folder, "index.json"),
+      JSON.stringify(indexOf(entry(other, kind("sigs")), entry(image, kind("image")))),
+    );
+    const { store, reference } = await openLayout(folder);
+    expect(reference).toBe(image.digest);
+    const tag = `${image.digest.replace(":", "-")}.sig`;
+    expect((await store.resolve(tag)) ?? "not there").toBe("not there"); // listed, without a blob
+    await expect(store.resolve(`${other.digest.replace(":", "-")}.sig`)).resolves.toBeUndefined();
+  });
+
+  test.for([
+    ["no folder", "FILE_NOT_FOUND", (): void => undefined],
+    [
+      "no oci-layout",
+      "IMAGE_LAYOUT_MALFORMED",
+      () => {
+        writeLayout();
+        rmSync(join(folder, "oci-layout"));
+      },
+    ],
+    [
+      "no index.json",
+      "IMAGE_LAYOUT_MALFORMED",
+      () => {
+        writeLayout();
+        rmSync(join(folder, "index.json"));
+      },
+    ],
+    [
+      "another version",
+      "IMAGE_LAYOUT_MALFORMED",
+      () => {
+        writeLayout({ marker: { imageLayoutVersion: "2.0.0" } });
+      },
+    ],
+    [
+      "an index that is no JSON",
+      "IMAGE_LAYOUT_MALFORMED",
+      () => {
+        writeLayout({ index: "{" });
+      },
+    ],
+    [
+      "a key twice",
+      "JSON_DUPLICATE_KEY",
+      () => {
+        writeLayout({ index: '{"manifests":[],"manifests":[]}' });
+      },
+    ],
+    [
+      "an entry without a digest",
+      "IMAGE_LAYOUT_MALFORMED",
+      () => {
+        writeLayout({ index: indexOf({ mediaType: MANIFEST, size: 1 }) });
+      },
+    ],
+    [
+      "no image",
+      "REFERENCE_MALFORMED",
+      () => {
+        writeLayout({ index: indexOf() });
+      },
+    ],
+    [
+      "several images, none of them named",
+      "REFERENCE_MALFORMED",
+      () => {
+        const image = writeLayout();
+        const other = { ...image, digest: digestOf("other") };
+        writeFileSync(join(folder, "index.json"), JSON.stringify(indexOf(entry(image, {}), entry(other, {}))));
+      },
+    ],
+  ] as const)("refuses %s", async ([, code, make]) => {
+    make();
+    await expect(openLayout(folder)).rejects.toMatchObject({ code });
+  });
+
+  test("refuses a tag that names two images", async () => {
+    const image = writeLayout();
+    const other = { ...image, digest: digestOf("other") };
+    const named = { [REF_NAME]: "v1" };
+    writeFileSync(join(folder, "index.json"), JSON.stringify(indexOf(entry(image, named), entry(other, named))));
+    const { store } = await openLayout(`${folder}:v1`);
+    await expect(store.fetchManifest("v1")).rejects.toMatchObject({ code: "IMAGE_LAYOUT_MALFORMED" });
+  });
+});
+
+describe("ImageLayout", () => {
+  test("computes every digest itself", async () => {
+    const image = writeLayout();
+    const { store } = await openLayout(folder);
+    const file = join(folder, "blobs", "sha256", image.digest.slice(7));
+    const text = readFileSync(file, "utf8");
+    writeFileSync(file, text.replace("2", "3"));
+    await expect(store.fetchManifest(image.digest)).rejects.toMatchObject({ code: "CONTENT_DIGEST_MISMATCH" });
+    writeFileSync(file, `${text} `);
+    await expect(store.fetchManifest("v1")).rejects.toMatchObject({ code: "CONTENT_DIGEST_MISMATCH" });
+    const layer = describeBytes(bytesOf("layer"), "text/plain");
+    writeFileSync(join(folder, "blobs", "sha256", layer.digest.slice(7)), "LAYER");
+    await expect(store.fetchBlob(layer, 100)).rejects.toMatchObject({ code: "CONTENT_DIGEST_MISMATCH" });
+    const streaming = async (descriptor: Descriptor): Promise<void> => {
+      for await (const chunk of store.openBlob(descriptor)) expect(chunk.length).toBeLessThan(100);
+    };
+    await expect(streaming(layer)).rejects.toMatchObject({ code: "CONTENT_DIGEST_MISMATCH" });
+    await expect(streaming({ ...layer, size: 4 })).rejects.toMatchObject({ code: "CONTENT_SIZE_MISMATCH" });
+    await expect(store.fetchBlob({ ...layer, size: 6 }, 100)).rejects.toMatchObject({ code: "CONTENT_SIZE_MISMATCH" });
+    await expect(store.fetchBlob({ ...layer, size: 101 }, 100)).rejects.toMatchObject({ code: "LIMIT_EXCEEDED" });
+    const missing = { ...layer, digest: digestOf("missing") };
+    await expect(store.fetchBlob(missing, 100)).rejects.toMatchObject({ code: "CONTENT_NOT_FOUND" });
+    await expect(streaming(missing)).rejects.toMatchObject({ code: "CONTENT_NOT_FOUND" });
+  });
+
+  test("refuses an entry that is of another size or type than its content", async () => {
+    const image = writeLayout();
+    const { store } = await openLayout(folder);
+    const rewrite = (changes: object): void =>
+      writeFileSync(join(folder, "index.json"), JSON.stringify(indexOf({ ...image, ...changes })));
+    rewrite({ size: image.size + 1 });
+    await expect(store.fetchManifest(image.digest)).rejects.toMatchObject({ code: "CONTENT_SIZE_MISMATCH" });
+    rewrite({ mediaType: "application/vnd.oci.image.index.v1+json" });
+    await expect(store.fetchManifest(image.digest)).rejects.toMatchObject({ code: "MEDIA_TYPE_MISMATCH" });
+  });
+
+  test("follows no link out of the folder", async () => {
+    const image = writeLayout();
+    const outside = join(folder, "..", "outside");
+    const file = join(folder, "blobs", "sha256", image.digest.slice(7));
+    cpSync(file, outside);
+    rmSync(file);
+    symlinkSync(outside, file);
+    const { store } = await openLayout(`${folder}:v1`);
+    expect(await store.fetchManifest("v1")).toBeUndefined();
+  });
+
+  test("lists what refers to an image: in the index, under the tag for it, and as a blob alone", async () => {
+    const image = writeLayout();
+    const { store } = await openLayout(folder);
+    const config = describeBytes(bytesOf("{}"), "application/vnd.oci.empty.v1+json");
+    const referring = (label: string, subject: Descriptor): Uint8Array =>
+      bytesOf(
+        JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers: [], annotations: { label }, subject }),
+      );
+    const blob = referring("a blob alone", image);
+    writeFileSync(join(folder, "blobs", "sha256", digestOf(blob).slice(7)), blob);
+    const foreign = referring("of another", { ...image, digest: digestOf("another") });
+    writeFileSync(join(folder, "blobs", "sha256", digestOf(foreign).slice(7)), foreign);
+    const pushed = await store.pushManifest(referring("pushed", image), MANIFEST);
+    const { source, descriptors } = await store.listReferrers(image.digest);
+    expect(source).toBe("layout");
+    expect(descriptors.map(({ digest }) => digest).toSorted()).toEqual(
+      [digestOf(blob), pushed.descriptor.digest].toSorted(),
+    );
+  });
+
+  test("finds what the real cosign attached, in every generation", async () => {
+    const { store } = await openLayout(`${REAL}:cosign2`);
+    const image = await store.resolve("cosign2");
+    const signatures = await store.fetchManifest(`${image?.digest.replace(":", "-")}.sig`);
+    expect(signatures?.manifest.kind === "image" && signatures.manifest.layers).toHaveLength(1);
+    const bundled = await store.resolve("cosign3");
+    expect((await store.listReferrers(bundled?.digest ?? digestOf(""))).descriptors).toHaveLength(2);
+  });
+
+  test("keeps what it is given: whole, and under the name of its digest", async () => {
+    const layout = createLayout(folder);
+    const layer = bytesOf("layer");
+    await layout.pushBlob(describeBytes(layer, "text/plain"), layer);
+    await expect(
+      layout.pushBlob({ ...describeBytes(layer, "text/plain"), digest: digestOf("x") }, layer),
+    ).rejects.toMatchObject({
+      code: "CONTENT_DIGEST_MISMATCH",
+    });
+    const config = bytesOf("{}");
+    await layout.pushBlob(describeBytes(config, MANIFEST), config);
+    const manifest = bytesOf(
+      JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config: describeBytes(config, "a/b"), layers: [] }),
+    );
+    await Promise.all(["a", "b", "c"].map((tag) => layout.pushManifest(manifest, MANIFEST, { tag })));
+    expect((await layout.listTags()).toSorted()).toEqual(["a", "b", "c"]);
+    expect(readdirSync(join(folder, "blobs", "sha256")).toSorted()).toEqual(
+      [layer, config, manifest].map((bytes) => digestOf(bytes).slice(7)).toSorted(),
+    );
+    expect(JSON.parse(readFileSync(join(folder, "oci-layout"), "utf8"))).toEqual({ imageLayoutVersion: "1.0.0" });
+    expect(await layout.deleteManifest("b")).toBe(true);
+    expect(await layout.deleteManifest("b")).toBe(false);
+    expect((await layout.listTags()).toSorted()).toEqual(["a", "c"]);
+    // Nothing that was begun is left.
+    expect(readdirSync(folder).toSorted()).toEqual(["blobs", "index.json", "oci-layout"]);
+  });
+
+  test("writes nothing of a stream that breaks, and nothing into a folder of something else", async () => {
+    const layout = createLayout(folder);
+    const whole = createLayout(join(temporaryFolder(), "other"));
+    const layer = describeBytes(bytesOf("layer"), "text/plain");
+    await expect(layout.pushBlob(layer, whole)).rejects.toMatchObject({ code: "CONTENT_NOT_FOUND" });
+    expect(await layout.hasBlob(layer.digest)).toBe(false);
+    expect(readdirSync(folder).toSorted()).toEqual(["blobs", "index.json", "oci-layout"]);
+    const used = temporaryFolder();
+    writeFileSync(join(used, "mine"), "");
+    expect(() => createLayout(used)).toThrow(expect.objectContaining({ code: "DESTINATION_EXISTS" }));
+    expect(readdirSync(used)).toEqual(["mine"]);
+  });
+});
+
+describe("layouts in tar files", () => {
+  type Entry = { readonly header: TarHeader; readonly body?: string | Uint8Array };
+  const filesOf = (root: string, prefix = ""): readonly Entry[] =>
+    readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((one) => one.isFile())
+      .map((one) => {
+        const path = join(one.parentPath, one.name);
+        const body = readFileSync(path);
+        return { header: { name: `${prefix}${path.slice(root.length + 1)}`, size: body.length }, body };
+      });
+  const pack = async (entries: readonly Entry[]): Promise<string> => {
+    const path = join(temporaryFolder(), "image.tar");
+    writeFileSync(path, await packTar(entries));
+    return path;
+  };
+
+  test.each(["", "./"])("are read as folders are, with names that begin with %j", async (prefix) => {
+    const path = await pack(filesOf(REAL, prefix));
+    const { store } = await openLayout(`${path}:cosign3`);
+    expect(store.name).toBe(path);
+    const image = await store.resolve("cosign3");
+    const { store: folderStore } = await openLayout(`${REAL}:cosign3`);
+    expect(image).toEqual(await folderStore.resolve("cosign3"));
+    expect((await store.listReferrers(image?.digest ?? digestOf(""))).descriptors).toHaveLength(2);
+  });
+
+  test.for([
+    ["a name twice", [...filesOf(REAL), { header: { name: "index.json", size: 2 }, body: "{}" }]],
+    [
+      "a link in the place of a file",
+      [{ header: { name: "index.json", size: 0, type: "symlink", linkname: "/etc/passwd" } }],
+    ],
+    ["no layout", [{ header: { name: "other", size: 1 }, body: "x" }]],
+  ] as const)("refuse %s", async ([, entries]) => {
+    const path = await pack(entries);
+    await expect(openLayout(path)).rejects.toMatchObject({ code: "IMAGE_LAYOUT_MALFORMED" });
+  });
+
+  test("write nothing outside of their folder", async () => {
+    const marker = join(temporaryFolder(), "escaped");
+    const path = await pack([
+      ...filesOf(REAL),
+      { header: { name: `../../../../../../../..${marker}`, size: 1 }, body: "x" },
+      { header: { name: marker, size: 1 }, body: "x" },
+      { header: { name: "blobs/sha256/../../../escaped", size: 1 }, body: "x" },
+    ]);
+    const { store } = await openLayout(`${path}:cosign3`);
+    expect(await store.resolve("cosign3")).toBeDefined();
+    expect(() => readFileSync(marker)).toThrow("ENOENT");
+  });
+
+  test.for([
+    ["is cut off", (bytes: Uint8Array) => bytes.subarray(0, bytes.length / 2)],
+    ["is none", () => bytesOf("not a tar file".repeat(100))],
+    ["is empty", () => new Uint8Array(0)],
+    [
+      "has a flipped byte in a header",
+      (bytes: Uint8Array) => bytes.map((byte, index) => (index === 3 ? byte ^ 1 : byte)),
+    ],
+  ] as const)("refuse a file that %s", async ([, change]) => {
+    const path = await pack(filesOf(REAL));
+    writeFileSync(path, change(readFileSync(path)));
+    await expect(openLayout(path)).rejects.toMatchObject({ code: "IMAGE_LAYOUT_MALFORMED" });
+  });
+});
