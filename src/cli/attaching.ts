@@ -49,7 +49,7 @@ export async function readAttachOptions(image: string, flags: Flags, context: Co
       `${JSON.stringify(image)} names the image by the tag ${JSON.stringify(tag)}, which may be moved: it is attached to the digest that it names now. Name the digest to be sure that it is the image you mean.`,
     );
   return {
-    ...(await openRegistry(flags, context)),
+    ...(await openRegistry([image], flags, context)),
     platform: flags.string("platform"),
     subject: flags.boolean("insecure-ignore-subject") ? "unsafe-any" : "image",
     legacy: { dockerMediaTypes: context.environment["COSIGN_DOCKER_MEDIA_TYPES"] === "1" },

@@ -37,10 +37,10 @@ export const DOWNLOAD_FLAGS: readonly Flag[] = [
 ];
 
 /** Reads what the flags of {@link DOWNLOAD_FLAGS} say. @throws InputError. */
-export async function readDownloadOptions(flags: Flags, context: Context): Promise<DownloadOptions> {
+export async function readDownloadOptions(image: string, flags: Flags, context: Context): Promise<DownloadOptions> {
   flags.choice("output", ["json"]);
   return {
-    ...(await openRegistry(flags, context)),
+    ...(await openRegistry([image], flags, context)),
     platform: flags.string("platform"),
     maxBytes: readAttachmentLimit(context),
   };

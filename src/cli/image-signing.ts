@@ -82,7 +82,7 @@ export async function runImageSigning(task: ImageSigningTask, flags: Flags, cont
     throw usage("must enable upload to the OCI registry or specify a local --bundle path with --new-bundle-format", {
       remedy: "say with --bundle where the bundle is to be written",
     });
-  const registry = await openRegistry(flags, context);
+  const registry = await openRegistry(images, flags, context);
   const options: ImageSigningOptions = {
     ...registry,
     recursive: flags.boolean("recursive"),

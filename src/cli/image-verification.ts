@@ -7,7 +7,6 @@
 import { ServiceError, SigstoreError } from "../errors.ts";
 import { printableJson } from "../encoding/printable.ts";
 import type { ImageInput } from "../oci/image-source.ts";
-import { parseReference } from "../oci/reference.ts";
 import type { ImagePolicy, VerifiedImage } from "../oci/verification/verified-image.ts";
 import { ImageVerifier } from "../oci/verification/verify-image.ts";
 import type { ExpectedSigner } from "../verify/options.ts";
@@ -57,7 +56,7 @@ export async function verifyImages(task: ImageTask, flags: Flags, context: Conte
   const sct = flags.string("sct");
   const detachedScts = sct === undefined ? undefined : [await readDetachedSct(sct)];
   const legacyMaterial = await readLegacyMaterial(flags, context);
-  const registry = await openRegistry(flags, context);
+  const registry = await openRegistry(flags.boolean("local-image") ? [] : images, flags, context);
   const inputs = await openInputs(images, flags);
   const { trustedRoot, source } = await loadChosenTrust(flags, context);
   const verifier = await ImageVerifier.create({
@@ -205,10 +204,7 @@ function readImagePolicy(flags: Flags, context: Context): ImagePolicy {
 }
 
 async function openInputs(images: readonly string[], flags: Flags): Promise<readonly ImageInput[]> {
-  if (!flags.boolean("local-image")) {
-    for (const image of images) parseReference(image); // a wrong one is told before anything is asked for
-    return images;
-  }
+  if (!flags.boolean("local-image")) return images;
   const { openLayout } = await import("../oci/layout/layout.ts");
   return await Promise.all(images.map((path) => openLayout(path)));
 }

@@ -28,10 +28,10 @@ export const REGISTRY_FLAGS: readonly Flag[] = [
     name: "registry-username",
     kind: "string",
     value: "NAME",
-    description: "who to be for every registry, in place of docker's configuration; needs --registry-password",
+    description: "who to be for the registry, in place of docker's configuration; needs --registry-password",
   },
   { name: "registry-password", kind: "string", value: "TEXT", description: "the password that goes with it" },
-  { name: "registry-token", kind: "string", value: "TOKEN", description: "a bearer token for every registry" },
+  { name: "registry-token", kind: "string", value: "TOKEN", description: "a bearer token for the registry" },
   {
     name: "registry-realm-host",
     kind: "strings",
@@ -67,14 +67,20 @@ export const REGISTRY_FLAGS: readonly Flag[] = [
 ];
 
 /**
- * Makes the client that the flags ask for, and finds where signatures are kept.
+ * Makes the client that the flags ask for, and finds where signatures are kept. Nothing is asked for yet.
  *
- * @throws InputError `USAGE_INVALID`, `FILE_NOT_FOUND` and those of a file, `REFERENCE_MALFORMED` for `COSIGN_REPOSITORY`.
+ * @param images - Every reference that the command will reach: a malformed one is told before anything is asked for.
+ * @throws InputError `REFERENCE_MALFORMED`; `USAGE_INVALID`, `FILE_NOT_FOUND` and those of a file, `REFERENCE_MALFORMED` for `COSIGN_REPOSITORY`.
  */
-export async function openRegistry(flags: Flags, context: Context): Promise<AttachmentOptions> {
+export async function openRegistry(
+  images: readonly string[],
+  flags: Flags,
+  context: Context,
+): Promise<AttachmentOptions> {
   const { environment } = context;
   const repository = environment["COSIGN_REPOSITORY"] ?? "";
-  if (repository !== "") parseReference(repository);
+  const references = [...images, ...(repository === "" ? [] : [repository])].map(parseReference);
+  refuseSharedCredentials(new Set(references.map(({ registry }) => registry)), flags);
   if (flags.boolean("k8s-keychain"))
     throw usage("--k8s-keychain is not supported: the keychains of clouds are those of their credential helpers", {
       remedy: "name the helper of the cloud in docker's configuration (credHelpers), or give --registry-token",
@@ -101,6 +107,15 @@ export async function openRegistry(flags: Flags, context: Context): Promise<Atta
     ...(repository !== "" && { signatureRepository: repository }),
     ...(prefix !== undefined && { attachmentTagPrefix: prefix }),
   };
+}
+
+/** What is for one registry is nothing that another should read. */
+function refuseSharedCredentials(registries: ReadonlySet<string>, flags: Flags): void {
+  const given = ["registry-username", "registry-token"].find((name) => flags.has(name));
+  if (given === undefined || registries.size < 2) return;
+  throw usage(`${flags.nameOf(given)} is for one registry, and this is about ${[...registries].join(", ")}`, {
+    remedy: "log in to each with cosign-ts login, which keeps its credentials for it alone",
+  });
 }
 
 /** The first that is given wins, as in cosign: name and password, then a token, then docker's configuration. */

@@ -8,7 +8,7 @@ import { startSandbox, type Sandbox } from "../../src/sandbox/sandbox.ts";
 import { projectDir } from "../support/shared.ts";
 import { outcomeOfRun } from "./support/command-line.ts";
 import { ImageWorld, type PushedImage } from "./support/images.ts";
-import { startTlsRegistry } from "./support/tls-registry.ts";
+import { startTlsRegistry } from "../support/tls-registry.ts";
 
 const FORMATS = ["bundle", "legacy"] as const;
 type Format = (typeof FORMATS)[number];

@@ -56,7 +56,7 @@ export const clean: Command = {
     const json = flags.choice("output", ["json"]) === "json";
     const dryRun = flags.boolean("dry-run");
     const report = await cleanImage(image, {
-      ...(await openRegistry(flags, context)),
+      ...(await openRegistry([image], flags, context)),
       type,
       dryRun,
       platform: flags.string("platform"),

@@ -61,7 +61,7 @@ export const copy: Command = {
   async run([source = "", destination = ""], flags, context) {
     const only = flags.boolean("sig-only") ? (["sig"] as const) : readOnly(flags);
     const report = await copyImage(source, destination, {
-      ...(await openRegistry(flags, context)),
+      ...(await openRegistry([source, destination], flags, context)),
       only,
       platform: flags.string("platform"),
       force: flags.boolean("force"),

@@ -33,7 +33,7 @@ export const downloadAttestation: Command = {
   async run([image = ""], flags, context) {
     const type = flags.string("predicate-type");
     const predicateType = type === undefined ? undefined : predicateTypeOf(type);
-    const options = { ...(await readDownloadOptions(flags, context)), predicateType };
+    const options = { ...(await readDownloadOptions(image, flags, context)), predicateType };
     printDownloaded(await downloadAttestations(image, options), flags, context);
     return 0;
   },

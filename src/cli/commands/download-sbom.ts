@@ -27,7 +27,7 @@ export const downloadSbom: Command = {
   async run([image = ""], flags, context) {
     const { bytes, mediaType, location, manifest, digest } = await fetchSbom(
       image,
-      await readDownloadOptions(flags, context),
+      await readDownloadOptions(image, flags, context),
     );
     warn(context, "An SBOM that is attached is not signed: whoever may write to the registry can have written it.");
     notice(context, `Found SBOM of media type: ${mediaType}`);

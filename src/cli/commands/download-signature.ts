@@ -21,7 +21,7 @@ export const downloadSignature: Command = {
   flags: DOWNLOAD_FLAGS,
   examples: ["cosign-ts download signature registry.example.com/app:v1"],
   async run([image = ""], flags, context) {
-    printDownloaded(await downloadSignatures(image, await readDownloadOptions(flags, context)), flags, context);
+    printDownloaded(await downloadSignatures(image, await readDownloadOptions(image, flags, context)), flags, context);
     return 0;
   },
   refuse: printRefusal,

@@ -45,7 +45,7 @@ export const generate: Command = {
   async run([image = ""], flags, context) {
     const annotations = parseAnnotations(flags);
     const json = flags.choice("output", ["json"]) === "json";
-    const opened = openImage(image, await openRegistry(flags, context));
+    const opened = openImage(image, await openRegistry([image], flags, context));
     const digest = await resolveDigest(opened);
     const payload = serializeSimpleSigning(opened.repository, digest, annotations);
     context.stdout.write(

@@ -29,7 +29,7 @@ export const load: Command = {
     const dir = flags.string("dir");
     if (dir === undefined) throw usage("load needs --dir", { remedy: "name the image layout" });
     const report = await loadImage(dir, image, {
-      ...(await openRegistry(flags, context)),
+      ...(await openRegistry([image], flags, context)),
       only: readOnly(flags),
       force: flags.boolean("force"),
       dryRun: flags.boolean("dry-run"),

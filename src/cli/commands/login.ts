@@ -41,7 +41,7 @@ export const login: Command = {
     const username = flags.string("username");
     if (username === undefined) throw usage("login needs --username", { remedy: "say who you are to the registry" });
     const json = flags.choice("output", ["json"]) === "json";
-    const client = (await openRegistry(flags, context)).registry;
+    const client = (await openRegistry([], flags, context)).registry;
     const options = client instanceof RegistryClient ? client.options : {};
     const password = await obtainPassword(flags, context);
     const { path, helper, wasAsked } = await loginToRegistry(registry, { username, password }, options);

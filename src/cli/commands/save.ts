@@ -43,7 +43,7 @@ export const save: Command = {
   async run([image = ""], flags, context) {
     const dir = flags.string("dir");
     if (dir === undefined) throw usage("save needs --dir", { remedy: "name a folder" });
-    const options = { ...(await openRegistry(flags, context)), platform: flags.string("platform") };
+    const options = { ...(await openRegistry([image], flags, context)), platform: flags.string("platform") };
     const { pinned, digest, path, manifests } = await saveImage(image, dir, options);
     if (flags.choice("output", ["json"]) === "json") {
       const result = { version: RESULT_VERSION, verdict: "saved", pinned, digest, path, manifests };

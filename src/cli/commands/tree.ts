@@ -49,7 +49,7 @@ export const tree: Command = {
   examples: ["cosign-ts tree registry.example.com/app:v1"],
   async run([image = ""], flags, context) {
     const json = flags.choice("output", ["json"]) === "json";
-    const options = { ...(await openRegistry(flags, context)), platform: flags.string("platform") };
+    const options = { ...(await openRegistry([image], flags, context)), platform: flags.string("platform") };
     const found = await readTree(image, options);
     context.stdout.write(json ? `${printableJson(treeToJson(found))}\n` : treeToText(found));
     return 0;

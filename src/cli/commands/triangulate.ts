@@ -38,7 +38,7 @@ export const triangulate: Command = {
   async run([image = ""], flags, context) {
     const type = flags.choice("type", TYPES) ?? "signature";
     const json = flags.choice("output", ["json"]) === "json";
-    const options = await openRegistry(flags, context);
+    const options = await openRegistry([image], flags, context);
     const opened = openImage(image, options);
     const digest = await resolveDigest(opened);
     const reference =

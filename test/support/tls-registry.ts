@@ -21,18 +21,26 @@ import {
   subjectAltName,
   utcTime,
   withExtension,
-} from "../../support/certificates.ts";
+} from "./certificates.ts";
 
 /** Is a server that passes everything on to a registry. */
 export interface TlsRegistry {
   readonly host: string;
   /** The authority of its certificate, in PEM. */
   readonly authority: string;
+  /** A certificate and a key of a client that it knows, in PEM. */
+  readonly client: { readonly certificate: string; readonly key: string };
   readonly close: () => void;
 }
 
-/** Starts a server in front of a registry on loopback. */
-export async function startTlsRegistry(registry: string): Promise<TlsRegistry> {
+/** RFC 5280 §4.2.1.12, id-kp-clientAuth */
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+
+/** Starts a server in front of a registry on loopback, which may want to know its clients. */
+export async function startTlsRegistry(
+  registry: string,
+  { wantsClient = false }: { readonly wantsClient?: boolean } = {},
+): Promise<TlsRegistry> {
   const dates = { notBefore: utcTime("200101000000Z"), notAfter: utcTime("491231000000Z") };
   const pem = (der: Uint8Array): string =>
     `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64")}\n-----END CERTIFICATE-----\n`;
@@ -50,7 +58,14 @@ export async function startTlsRegistry(registry: string): Promise<TlsRegistry> {
     ],
   });
   const key = leaf.keys.privateKey.export({ type: "pkcs8", format: "pem" });
-  const server = createServer({ cert: pem(leaf.der), key }, (request, response) => {
+  const client = makeLeaf({
+    ...dates,
+    issuer: root,
+    keys: ecKeys(),
+    extensions: (usual) => withExtension(usual, extKeyUsage([CLIENT_AUTH])),
+  });
+  const ofClients = wantsClient && { ca: pem(root.der), requestCert: true, rejectUnauthorized: true };
+  const server = createServer({ cert: pem(leaf.der), key, ...ofClients }, (request, response) => {
     const headers = { ...request.headers, host: registry };
     const passed = forward(`http://${registry}${request.url}`, { method: request.method, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -64,6 +79,10 @@ export async function startTlsRegistry(registry: string): Promise<TlsRegistry> {
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     authority: pem(root.der),
+    client: {
+      certificate: pem(client.der),
+      key: client.keys.privateKey.export({ type: "pkcs8", format: "pem" }),
+    },
     close() {
       server.closeAllConnections();
       server.close();
