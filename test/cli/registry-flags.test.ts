@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -120,7 +121,7 @@ describe("connections", () => {
       0,
       "127.0.0.1",
     );
-    await new Promise((resolve) => void server.once("listening", resolve));
+    await once(server, "listening");
     plain = `127.0.0.1:${(server.address() as { port: number }).port}`;
     tls = await startTlsRegistry(plain);
     known = await startTlsRegistry(plain, { wantsClient: true });
