@@ -10,8 +10,8 @@ import type { ContentDigest } from "./content-digest.ts";
 import { isContentDigest } from "./content-digest.ts";
 import type { ContentStore, FetchedManifest } from "./content-store.ts";
 import type { WriterOptions } from "./contended-tag.ts";
-import { selectPlatform, walkIndex } from "./image-index.ts";
-import { openImage, type AttachmentOptions, type ImageInput } from "./image-source.ts";
+import { selectPlatform, walkIndex, type IndexNode } from "./image-index.ts";
+import { openImage, type AttachmentOptions, type ImageInput, type OpenedImage } from "./image-source.ts";
 import { appendLegacyLayer } from "./legacy/legacy-manifest.ts";
 import type { Descriptor, Manifest, Platform } from "./manifest.ts";
 import { MAX_ATTACHMENT_BYTES } from "../limits.ts";
@@ -99,7 +99,7 @@ export async function copyImage(
   for (const one of attached) await copy.attachment(one, from.attachments, to.attachments);
   if (copiesImage && !isContentDigest(to.reference)) await copy.tag(root, to.store, to.reference);
   if (options.dryRun !== true) {
-    await requireCopied(to.store, copiesImage ? nodes.map(({ fetched }) => fetched) : []);
+    if (copiesImage) await requireCopied(to, nodes, root);
     await requireAttached(to.attachments, attached);
   }
   return { source: from.name, destination: to.name, pinned: `${to.repository}@${digest}`, digest, items: copy.items };
@@ -244,11 +244,27 @@ class Copy {
   }
 }
 
-async function requireCopied(store: ContentStore, manifests: readonly FetchedManifest[]): Promise<void> {
-  for (const { descriptor } of manifests) {
-    if ((await store.fetchManifest(descriptor.digest)) !== undefined) continue;
-    throw lost(store, descriptor.digest);
-  }
+/** Everything below the root is there, and the tag names it. */
+async function requireCopied(
+  { store, reference, name }: OpenedImage,
+  nodes: readonly IndexNode[],
+  { descriptor: root }: FetchedManifest,
+): Promise<void> {
+  await Promise.all(
+    nodes.map(async ({ fetched: { descriptor, manifest } }) => {
+      if ((await store.fetchManifest(descriptor.digest)) === undefined) throw lost(store, descriptor.digest);
+      if (manifest.kind === "index") return;
+      for (const { digest } of [manifest.config, ...manifest.layers])
+        if (!(await store.hasBlob(digest))) throw lost(store, digest);
+    }),
+  );
+  const found = await store.resolve(reference);
+  if (found?.digest !== root.digest)
+    throw new VerificationError("LINKAGE_MISSING", `${name} does not name what was copied there`, {
+      expected: root.digest,
+      found: found?.digest ?? "nothing",
+      remedy: "find out who else moves that tag, and copy again",
+    });
 }
 
 async function requireAttached(store: ContentStore, attached: readonly AttachedManifest[]): Promise<void> {

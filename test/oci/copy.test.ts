@@ -259,3 +259,36 @@ describe("saveImage and loadImage", () => {
     expect(await store("copy").listTags()).toEqual([]);
   });
 });
+
+describe("copyImage, which reads back what it has copied", () => {
+  /** Forgets what is asked for in this way, once it has been put there. */
+  const forget = (what: RegExp, from: (method: string) => boolean): void => {
+    let wasPut = false;
+    world.intercept = ({ method, url }) => {
+      if (method === "PUT" && what.test(url)) wasPut = true;
+      return wasPut && from(method) && what.test(url) ? new Response(null, { status: 404 }) : undefined;
+    };
+  };
+
+  test("is an error where the registry has lost the manifest, or a blob of it", async () => {
+    forget(/copy\/manifests\/sha256/, (method) => method === "GET");
+    await expect(copy()).rejects.toMatchObject({ code: "LINKAGE_MISSING", expected: image.digest });
+    const other = `${HOST}/other:v1`;
+    let heads = 0;
+    world.intercept = ({ method, url }) =>
+      method === "HEAD" && url.includes("/other/blobs/") && ++heads > 1
+        ? new Response(null, { status: 404 })
+        : undefined;
+    await expect(copy({}, SOURCE, other)).rejects.toMatchObject({ code: "LINKAGE_MISSING" });
+  });
+
+  test("is an error where the tag does not name it in the end", async () => {
+    let wasMoved = false;
+    world.intercept = ({ method, url }) => {
+      if (method === "PUT" && url.endsWith("/copy/manifests/v1")) wasMoved = true;
+      if (!wasMoved || method !== "GET" || !url.endsWith("/copy/manifests/v1")) return undefined;
+      return new Response(null, { status: 404 });
+    };
+    await expect(copy()).rejects.toMatchObject({ code: "LINKAGE_MISSING", expected: image.digest, found: "nothing" });
+  });
+});

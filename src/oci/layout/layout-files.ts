@@ -20,6 +20,8 @@ export interface LayoutFiles {
   /** @returns `undefined` where there is no such file. @throws FormatError `LIMIT_EXCEEDED`; InputError `FILE_UNREADABLE`. */
   read(name: string, maxBytes: number): Promise<Uint8Array | undefined>;
   open(name: string): AsyncIterable<Uint8Array> | undefined;
+  /** Says whether there is such a file, and the first byte in it is this. */
+  beginsWith(name: string, byte: number): boolean;
   has(name: string): boolean;
   /** Lists the blobs. */
   blobs(): readonly LayoutBlob[];
@@ -63,6 +65,22 @@ export class LayoutFolder implements LayoutFiles {
     if (file === undefined) return undefined;
     const { createReadStream } = process.getBuiltinModule("node:fs");
     return createReadStream(file, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Uint8Array>;
+  }
+
+  beginsWith(name: string, byte: number): boolean {
+    const { closeSync, openSync, readSync } = process.getBuiltinModule("node:fs");
+    const file = this.#resolve(name);
+    if (file === undefined) return false;
+    let fd: number | undefined;
+    try {
+      fd = openSync(file, "r");
+      const first = new Uint8Array(1);
+      return readSync(fd, first) === 1 && first[0] === byte;
+    } catch (error) {
+      throw unreadable(name, this.path, error);
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
   }
 
   has(name: string): boolean {

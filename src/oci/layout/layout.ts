@@ -23,6 +23,8 @@ import { openLayoutTar } from "./layout-tar.ts";
 import { manifestKindOf, parseManifest, readDescriptor, serializeDescriptor, type Descriptor } from "../manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST, REF_NAME_ANNOTATION } from "../media-types.ts";
 
+/** `{` */
+const BRACE = 0x7b;
 /** cosign's annotation that says what an entry of the index is. @see cosign, pkg/oci/layout */
 const KIND_ANNOTATION = "kind";
 /** Values of that annotation. */
@@ -240,13 +242,21 @@ export class ImageLayout implements ContentStore {
     return { source: "layout", descriptors };
   }
 
-  /** Looks into every blob that is small enough to be a manifest, once. */
+  /**
+   * Looks into every blob that could be a manifest, once. There is no list of referrers in a layout, so that of one with more than is
+   * looked at, nobody knows what it holds.
+   */
   async #scan(): Promise<readonly { readonly descriptor: Descriptor; readonly subject: ContentDigest }[]> {
     const found: { readonly descriptor: Descriptor; readonly subject: ContentDigest }[] = [];
     let scanned = 0;
     for (const { digest, size } of this.#files.blobs()) {
-      if (size > MAX_MANIFEST_BYTES || scanned + size > MAX_LAYOUT_SCAN_BYTES) continue;
+      if (size > MAX_MANIFEST_BYTES || !this.#files.beginsWith(blobPath(digest), BRACE)) continue;
       scanned += size;
+      if (scanned > MAX_LAYOUT_SCAN_BYTES)
+        throw new FormatError("LIMIT_EXCEEDED", `image layout ${this.name} has too much that may be a manifest`, {
+          expected: `at most ${MAX_LAYOUT_SCAN_BYTES} bytes`,
+          found: "more",
+        });
       const bytes = await this.#files.read(blobPath(digest), MAX_MANIFEST_BYTES);
       const mediaType = bytes === undefined ? undefined : tryMediaTypeIn(bytes);
       if (bytes === undefined || mediaType === undefined) continue;
@@ -378,7 +388,7 @@ function mediaTypeIn(bytes: Uint8Array): string {
 }
 
 function tryMediaTypeIn(bytes: Uint8Array): string | undefined {
-  if (bytes[0] !== 0x7b) return undefined; // {
+  if (bytes[0] !== BRACE) return undefined;
   try {
     const json = parseJson(bytes, {
       what: "manifest",

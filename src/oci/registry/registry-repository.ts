@@ -35,7 +35,7 @@ import type { RegistryRequest, RegistrySession } from "./registry-session.ts";
 import { uploadBlob } from "./uploads.ts";
 
 /** Statuses that say that a registry has no list of referrers. Any other says that the list cannot be known. */
-const NO_REFERRERS_API: readonly number[] = [400, 404, 405, 406];
+const NO_REFERRERS_API: readonly number[] = [400, 404, 406];
 /** What registries say of a tag that must not be moved. The specification has no code for that. */
 const IMMUTABLE = /immutab|TAG_INVALID|TAG_ALREADY_EXISTS|overwrit|already exists|disallowed/i;
 

@@ -249,7 +249,7 @@ describe("lists of a hostile registry", () => {
     await expect(storeAt(host).listReferrers(DIGEST)).rejects.toThrow(code("SERVICE_RESPONSE_INVALID"));
   });
 
-  test.for([401, 403, 429, 500, 503])("takes status %i for no empty list of referrers", async (status) => {
+  test.for([401, 403, 405, 429, 500, 503])("takes status %i for no empty list of referrers", async (status) => {
     const { host, seen } = await listen((_seen, response) => void response.writeHead(status).end());
     await expect(storeAt(host).listReferrers(DIGEST)).rejects.toThrow(code(expect.any(String) as string, { status }));
     expect(seen.every(({ url }) => url.includes("/referrers/"))).toBe(true);

@@ -264,7 +264,6 @@ describe("RegistryRepository: lists", () => {
     ["404 in plain text", 404, "text/plain", "404 page not found"],
     ["404 of the specification", 404, "application/json", '{"errors":[{"code":"METHOD_UNKNOWN"}]}'],
     ["400", 400, "application/json", "{}"],
-    ["405", 405, "application/json", "{}"],
     ["406", 406, "application/json", "{}"],
     ["a page for people", 200, "text/html", "<html>"],
   ] as const)(
