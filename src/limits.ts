@@ -174,7 +174,7 @@ export const MAX_ATTACHMENT_BYTES = 128 * 1024 * 1024;
 export const MAX_IMAGE_SIGNATURES = 1000;
 /** Bytes of all of them, unless one alone may have more. */
 export const MAX_IMAGE_SIGNATURES_BYTES = 1024 * 1024 * 1024;
-/** Levels of indexes within indexes. */
+/** Levels of indexes within indexes, and of referrers of referrers. */
 export const MAX_INDEX_DEPTH = 4;
 /** Manifests below one index, at all levels. */
 export const MAX_INDEX_MANIFESTS = 1000;

@@ -42,14 +42,13 @@ export async function readAttached(
   tagPrefix?: string,
   passOver?: (tagOrDigest: string, error: FormatError | VerificationError) => void,
 ): Promise<readonly AttachedManifest[]> {
-  const found: AttachedManifest[] = [];
   const seen = new Set<ContentDigest>();
-  const add = (one: AttachedManifest): void => {
-    found.push(one);
-    if (found.length > MAX_IMAGE_SIGNATURES)
-      throw new FormatError("LIMIT_EXCEEDED", `too much is attached to ${digest} in ${store.name}`, {
-        expected: `at most ${MAX_IMAGE_SIGNATURES}`,
-      });
+  let count = 0;
+  const tooMuch = (expected: string): FormatError =>
+    new FormatError("LIMIT_EXCEEDED", `too much is attached to ${digest} in ${store.name}`, { expected });
+  const counted = (one: AttachedManifest): AttachedManifest => {
+    if (++count > MAX_IMAGE_SIGNATURES) throw tooMuch(`at most ${MAX_IMAGE_SIGNATURES}`);
+    return one;
   };
   const fetch = async (tagOrDigest: string): Promise<FetchedManifest | undefined> => {
     try {
@@ -68,18 +67,24 @@ export async function readAttached(
       return { kind, tag, fetched: await fetch(tag) };
     }),
   );
-  for (const { kind, tag, fetched } of tagged) if (fetched !== undefined) add({ kind, tag, fetched, subject: digest });
-  const visit = async (subject: ContentDigest, depth: number): Promise<void> => {
-    if (depth > MAX_INDEX_DEPTH || seen.has(subject)) return;
+  const underTags = tagged.flatMap(({ kind, tag, fetched }) =>
+    fetched === undefined ? [] : [counted({ kind, tag, fetched, subject: digest })],
+  );
+  const visit = async (subject: ContentDigest, depth: number): Promise<readonly AttachedManifest[]> => {
+    if (seen.has(subject)) return [];
     seen.add(subject);
     const { descriptors } = await store.listReferrers(subject);
-    const fetched = await Promise.all(descriptors.map((one) => fetch(one.digest)));
-    for (const one of fetched) {
-      if (one === undefined || one.manifest.subject?.digest !== subject) continue;
-      add({ kind: "referrers", subject, fetched: one });
-      await visit(one.descriptor.digest, depth + 1);
-    }
+    // To leave out what is deeper would be to lose it.
+    if (depth > MAX_INDEX_DEPTH && descriptors.length > 0) throw tooMuch(`at most ${MAX_INDEX_DEPTH} levels`);
+    const found = await Promise.all(
+      descriptors.map(async (descriptor) => {
+        const fetched = await fetch(descriptor.digest);
+        if (fetched === undefined || fetched.manifest.subject?.digest !== subject) return [];
+        const one = counted({ kind: "referrers", subject, fetched });
+        return [one, ...(await visit(fetched.descriptor.digest, depth + 1))];
+      }),
+    );
+    return found.flat();
   };
-  if (kinds.has("referrers")) await visit(digest, 1);
-  return found;
+  return kinds.has("referrers") ? [...underTags, ...(await visit(digest, 1))] : underTags;
 }

@@ -260,6 +260,21 @@ describe("saveImage and loadImage", () => {
   });
 });
 
+describe("copyImage, of referrers of referrers", () => {
+  test("copies those of four levels, and refuses to leave out those below", async () => {
+    let subject = image;
+    const attach = async (label: string): Promise<void> => {
+      const layers = [await world.blob(label, "application/x")];
+      subject = await world.attachBundle(subject, "{}", { artifactType: "application/x", layers });
+    };
+    for (const label of ["1", "2", "3", "4"]) await attach(label);
+    const { items } = await copy();
+    expect(items.filter(({ kind }) => kind === "referrer")).toHaveLength(4);
+    await attach("5");
+    await expect(copy()).rejects.toMatchObject({ code: "LIMIT_EXCEEDED", expected: "at most 4 levels" });
+  });
+});
+
 describe("copyImage, which reads back what it has copied", () => {
   /** Forgets what is asked for in this way, once it has been put there. */
   const forget = (what: RegExp, from: (method: string) => boolean): void => {
