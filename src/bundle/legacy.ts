@@ -132,12 +132,16 @@ function decodePem(text: string, what: string): string {
 /**
  * Parses a signature in a file of its own: base64, or the bytes as they are.
  *
- * @throws {@link FormatError} `LIMIT_EXCEEDED`, `BUNDLE_MALFORMED` where it is empty.
+ * @throws {@link FormatError} `LIMIT_EXCEEDED`, `BUNDLE_MALFORMED` where it is empty, or text that is no base64.
  */
 export function parseSignatureFile(bytes: Uint8Array): Uint8Array {
   if (bytes.length > MAX_BUNDLE_BYTES)
     throw new FormatError("LIMIT_EXCEEDED", `signature has more than ${MAX_BUNDLE_BYTES} bytes`);
-  const decoded = tryDecodeBase64((tryDecodeUtf8(bytes) ?? "-").replaceAll(/[\r\n]/g, ""));
+  const text = tryDecodeUtf8(bytes);
+  const decoded = text === undefined ? undefined : tryDecodeBase64(text.replaceAll(/[\r\n]/g, ""));
+  // An envelope is JSON; no encoding of a signature is text.
+  if (decoded === undefined && text !== undefined && /^[\t\r\n -~]+$/.test(text) && !text.trimStart().startsWith("{"))
+    throw new FormatError("BUNDLE_MALFORMED", "signature is text, and not base64");
   const signature = decoded ?? bytes;
   if (signature.length === 0) throw new FormatError("BUNDLE_MALFORMED", "signature is empty");
   return signature;

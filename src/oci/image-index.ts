@@ -139,8 +139,9 @@ export async function selectPlatform(
   root: FetchedManifest,
   asked: string | Platform,
 ): Promise<IndexNode> {
+  const platform = typeof asked === "string" ? parsePlatform(asked) : asked;
   if (root.manifest.kind === "image") return { fetched: root, path: [], isBuildkitAttestation: false };
-  const found = findPlatform(root.manifest, asked);
+  const found = findPlatform(root.manifest, platform);
   return {
     fetched: await fetchDescribed(store, found),
     path: [root.descriptor.digest],

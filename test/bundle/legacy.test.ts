@@ -416,7 +416,12 @@ describe("files of their own", () => {
     const text = signature.toString("base64");
     for (const bytes of [Buffer.from(text), Buffer.from(`${text}\n`), signature])
       expect(Buffer.from(parseSignatureFile(bytes))).toEqual(signature);
-    expect(() => parseSignatureFile(Buffer.from("\n"))).toThrow(expect.objectContaining({ code: "BUNDLE_MALFORMED" }));
+    for (const text of ["\n", "no base64\n", "-----BEGIN CERTIFICATE-----"])
+      expect(() => parseSignatureFile(Buffer.from(text))).toThrow(
+        expect.objectContaining({ code: "BUNDLE_MALFORMED" }),
+      );
+    const envelope = Buffer.from(' {"payload":""}');
+    expect(parseSignatureFile(envelope)).toEqual(envelope);
   });
 
   test.for<readonly [string, string]>([

@@ -10,6 +10,7 @@ import type { ContentStore, FetchedManifest } from "../content-store.ts";
 import { findPlatform, walkIndex } from "../image-index.ts";
 import type { Descriptor, Platform } from "../manifest.ts";
 import { OCI_INDEX } from "../media-types.ts";
+import { parsePlatform } from "../platform.ts";
 import type { DigestRule } from "./verified-image.ts";
 
 /** Is a digest that has to be proven, and whose signatures will do for that. */
@@ -41,6 +42,7 @@ export async function findRequiredDigests(
   platform: string | Platform | undefined,
 ): Promise<readonly [RequiredDigest, ...RequiredDigest[]]> {
   const { descriptor, manifest } = root;
+  if (typeof platform === "string") parsePlatform(platform); // a wrong one is one, whatever there is
   if (platform !== undefined && (rule === "index" || rule === "every-leaf"))
     throw new InputError("USAGE_INVALID", `rule ${rule} for the digest is not about one platform`, {
       remedy: "leave the platform out, or choose the rule platform-manifest",

@@ -201,6 +201,13 @@ describe("verifyImage, which digest must be signed", () => {
     expect((await refusal(verified({ digestRule: "every-leaf" }))).code).toBe("MEDIA_TYPE_MISMATCH");
   });
 
+  test("refuses what is no platform, whatever there is", async () => {
+    await sign(amd64);
+    const name = `${HOST}/${REPOSITORY}@${amd64.digest}`;
+    for (const digestRule of ["target", "platform-manifest", "leaf-or-linked-parent"] as const)
+      expect((await refusal(verified({ digestRule, platform: "linux" }, name))).code).toBe("USAGE_INVALID");
+  });
+
   test("lists the platforms that there are", async () => {
     const error = await refusal(verified({ platform: "linux/s390x" }));
     expect(error).toMatchObject({ code: "PLATFORM_NOT_FOUND", expected: "linux/s390x" });
