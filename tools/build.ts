@@ -49,8 +49,6 @@ for (const file of [...Object.values(entries), join(PROJECT, "src", "cli", "main
 
 const CLI = join(PROJECT, "src", "cli");
 const commands = readdirSync(join(CLI, "commands")).map((name) => join(CLI, "commands", name));
-/** What they print by default is loaded with them. */
-const VERIFYING_IMAGES = ["verify.ts", "verify-attestation.ts"].map((name) => join(CLI, "commands", name));
 const common = {
   cwd: PROJECT,
   tsconfig: join(PROJECT, "tsconfig.json"),
@@ -96,7 +94,6 @@ await build({
         { name: "program", of: [join(CLI, "process.ts")] },
         // The verifying commands share all but a few lines.
         { name: "verification", of: commands.filter((command) => command.includes("verify-blob")) },
-        { name: "images", of: [...VERIFYING_IMAGES, join(PROJECT, "src", "report", "cosign-json.ts")] },
       ],
       [join(CLI, "main.ts"), ...commands.filter((command) => !command.includes("verify-blob"))],
     ),
