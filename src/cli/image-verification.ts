@@ -210,7 +210,7 @@ async function openInputs(images: readonly string[], flags: Flags): Promise<read
 }
 
 function nameOf(input: ImageInput): string {
-  return typeof input === "string" ? input : "store" in input ? input.store.name : input.repository;
+  return typeof input === "string" ? input : "store" in input ? (input.name ?? input.store.name) : input.repository;
 }
 
 function tracePlaces({ places, refused }: VerifiedImage, context: Context): void {

@@ -13,7 +13,15 @@ import type { RegistryOptions } from "./registry/registry-options.ts";
 
 /** Names an image: as text, as a parsed reference, or by a store that holds it, for instance an image layout. */
 export type ImageInput =
-  string | ImageReference | { readonly store: ContentStore; /** A tag or a digest. */ readonly reference: string };
+  | string
+  | ImageReference
+  | {
+      readonly store: ContentStore;
+      /** A tag or a digest. */
+      readonly reference: string;
+      /** What it is called in messages and results. Default: the name of the store. */
+      readonly name?: string | undefined;
+    };
 
 /** Says where signatures and attestations are kept. */
 export interface AttachmentOptions {
@@ -51,8 +59,8 @@ export function openImage(image: ImageInput, options: AttachmentOptions = {}): O
       ? undefined
       : client.repository(parseReference(options.signatureRepository));
   if (typeof image === "object" && "store" in image) {
-    const { store, reference } = image;
-    return { name: store.name, reference, store, attachments: elsewhere ?? store, repository: store.name };
+    const { store, reference, name = store.name } = image;
+    return { name, reference, store, attachments: elsewhere ?? store, repository: store.name };
   }
   const parsed = typeof image === "string" ? parseReference(image) : image;
   const store = client.repository(parsed);

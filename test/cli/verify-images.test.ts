@@ -185,7 +185,7 @@ The following checks were performed on each of these signatures:
       const local = await runInProcess(["verify", "--local-image", "--offline", ...who, path]);
       const remote = await ask("verify", ...who, at(tag));
       expect(local.status).toBe(0);
-      expect(local.stdout).toBe(remote.stdout.replaceAll(`"${at(tag)}"`, JSON.stringify(image)));
+      expect(local.stdout).toBe(remote.stdout.replaceAll(`"${at(tag)}"`, JSON.stringify(path)));
     }
   });
 });

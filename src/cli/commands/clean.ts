@@ -64,7 +64,7 @@ export const clean: Command = {
       async confirm(items) {
         if (flags.boolean("force")) return true;
         for (const { location } of items) notice(context, `To be removed: ${location}`);
-        await confirmContinue(context);
+        await confirmContinue(context, "nothing was removed; to be asked nothing, pass --force");
         return true;
       },
     });

@@ -48,7 +48,10 @@ export const save: Command = {
     if (flags.choice("output", ["json"]) === "json") {
       const result = { version: RESULT_VERSION, verdict: "saved", pinned, digest, path, manifests };
       context.stdout.write(`${printableJson(result)}\n`);
-    } else notice(context, `Saved ${pinned} and ${manifests.length - 1} other manifests in ${path}`);
+    } else {
+      const others = manifests.length - 1;
+      notice(context, `Saved ${pinned} and ${others} other manifest${others === 1 ? "" : "s"} in ${path}`);
+    }
     return 0;
   },
   refuse: printRefusal,

@@ -330,7 +330,9 @@ export class ImageLayout implements ContentStore {
  * @returns the layout, and the one image in it where none is named.
  * @throws InputError `FILE_NOT_FOUND`, `REFERENCE_MALFORMED`; FormatError `IMAGE_LAYOUT_MALFORMED`.
  */
-export async function openLayout(path: string): Promise<{ readonly store: ImageLayout; readonly reference: string }> {
+export async function openLayout(
+  path: string,
+): Promise<{ readonly store: ImageLayout; readonly reference: string; readonly name: string }> {
   const { existsSync, statSync } = process.getBuiltinModule("node:fs");
   const at = path.lastIndexOf("@");
   const colon = path.lastIndexOf(":");
@@ -344,7 +346,7 @@ export async function openLayout(path: string): Promise<{ readonly store: ImageL
   if (!existsSync(file)) throw new InputError("FILE_NOT_FOUND", `there is no image layout ${file}`);
   const files = statSync(file).isDirectory() ? new LayoutFolder(file) : await openLayoutTar(file);
   const store = new ImageLayout(files);
-  return { store, reference: named ?? (await store.defaultReference()) };
+  return { store, reference: named ?? (await store.defaultReference()), name: path };
 }
 
 /**
