@@ -11,6 +11,7 @@ import { refusal } from "../../support/outcome.ts";
 vi.mock("../../../src/limits.ts", async (original) => ({
   ...(await original<typeof Limits>()),
   MAX_LAYOUT_SCAN_BYTES: 2000,
+  MAX_REFERRERS: 2,
 }));
 
 test("more than is looked into for referrers is an error, and not a layout without them", async () => {
@@ -25,4 +26,16 @@ test("more than is looked into for referrers is an error, and not a layout witho
   put(`{${" ".repeat(1900)}}`);
   const error = await refusal((await openLayout(folder)).store.listReferrers(descriptor.digest));
   expect(error.code).toBe("LIMIT_EXCEEDED");
+});
+
+test("more referrers than are read are an error", async () => {
+  const layout = createLayout(join(temporaryFolder(), "layout"));
+  const { descriptor } = await layout.pushManifest(utf8(manifestOf()), OCI_MANIFEST, { tag: "v1" });
+  const subject = { mediaType: OCI_MANIFEST, digest: descriptor.digest, size: descriptor.size };
+  const attach = async (label: string): Promise<void> =>
+    void (await layout.pushManifest(utf8(manifestOf({ subject, annotations: { label } })), OCI_MANIFEST));
+  for (const label of ["1", "2"]) await attach(label);
+  expect((await layout.listReferrers(descriptor.digest)).descriptors).toHaveLength(2);
+  await attach("3");
+  expect((await refusal(layout.listReferrers(descriptor.digest))).code).toBe("LIMIT_EXCEEDED");
 });

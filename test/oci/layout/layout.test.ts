@@ -62,19 +62,37 @@ describe("openLayout (image-spec image-layout.md)", () => {
     expect(await store.fetchManifest("v2")).toBeUndefined();
   });
 
-  test("takes the image that cosign marks as such, not what is beside it", async () => {
+  test("takes the image that cosign marks as such, and what is beside it for its signatures alone", async () => {
     const image = writeLayout();
     const other = { ...image, digest: digestOf("other") };
     const kind = (name: string): Record<string, string> => ({ kind: `dev.cosignproject.cosign/${name}` });
-    writeFileSync(
-      join(folder, "index.json"),
-      JSON.stringify(indexOf(entry(other, kind("sigs")), entry(image, kind("image")))),
-    );
+    const write = (...entries: object[]): void =>
+      writeFileSync(join(folder, "index.json"), JSON.stringify(indexOf(...entries)));
+    // The same manifest stands in for the signatures: what is of interest is which entry is taken.
+    write(entry(other, kind("atts")), entry(image, kind("sigs")), entry(image, kind("image")), entry(other, {}));
     const { store, reference } = await openLayout(folder);
     expect(reference).toBe(image.digest);
-    const tag = `${image.digest.replace(":", "-")}.sig`;
-    expect((await store.resolve(tag)) ?? "not there").toBe("not there"); // listed, without a blob
-    await expect(store.resolve(`${other.digest.replace(":", "-")}.sig`)).resolves.toBeUndefined();
+    const tagOf = (digest: string, suffix: string): string => `${digest.replace(":", "-")}.${suffix}`;
+    expect((await store.resolve(tagOf(image.digest, "sig")))?.digest).toBe(image.digest);
+    expect(await store.resolve(tagOf(image.digest, "att"))).toBeUndefined(); // listed, without a blob
+    // Those of the one image, and of no other.
+    expect(await store.resolve(tagOf(other.digest, "sig"))).toBeUndefined();
+    write(entry(image, kind("sigs")));
+    await expect(openLayout(folder)).rejects.toMatchObject({ code: "REFERENCE_MALFORMED" });
+  });
+
+  test("takes for the one image nothing that is attached to it", async () => {
+    const image = writeLayout();
+    const layout = createLayout(folder);
+    const config = describeBytes(bytesOf("{}"), "application/vnd.oci.empty.v1+json");
+    const put = (content: object): Uint8Array =>
+      bytesOf(JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers: [], ...content }));
+    await layout.pushManifest(put({ subject: image }), MANIFEST);
+    await layout.pushManifest(put({}), MANIFEST, { tag: `${image.digest.replace(":", "-")}.sig` });
+    await layout.addEntry({ ...config, mediaType: "application/octet-stream" }, {});
+    expect((await openLayout(folder)).reference).toBe(image.digest);
+    await layout.pushManifest(put({ annotations: { a: "b" } }), MANIFEST);
+    await expect(openLayout(folder)).rejects.toMatchObject({ code: "REFERENCE_MALFORMED" });
   });
 
   test.for([
@@ -171,7 +189,12 @@ describe("ImageLayout", () => {
       for await (const chunk of store.openBlob(descriptor)) expect(chunk.length).toBeLessThan(100);
     };
     await expect(streaming(layer)).rejects.toMatchObject({ code: "CONTENT_DIGEST_MISMATCH" });
-    await expect(streaming({ ...layer, size: 4 })).rejects.toMatchObject({ code: "CONTENT_SIZE_MISMATCH" });
+    let streamed = 0;
+    const counting = async (descriptor: Descriptor): Promise<void> => {
+      for await (const chunk of store.openBlob(descriptor)) streamed += chunk.length;
+    };
+    await expect(counting({ ...layer, size: 4 })).rejects.toMatchObject({ code: "CONTENT_SIZE_MISMATCH" });
+    expect(streamed).toBe(0); // what is too long is not passed on
     await expect(store.fetchBlob({ ...layer, size: 6 }, 100)).rejects.toMatchObject({ code: "CONTENT_SIZE_MISMATCH" });
     await expect(store.fetchBlob({ ...layer, size: 101 }, 100)).rejects.toMatchObject({ code: "LIMIT_EXCEEDED" });
     const missing = { ...layer, digest: digestOf("missing") };
@@ -221,6 +244,36 @@ describe("ImageLayout", () => {
     );
   });
 
+  test("finds out what a manifest is that no entry lists, and takes nothing else for one", async () => {
+    const image = writeLayout();
+    const { store } = await openLayout(folder);
+    const put = (content: object | string): ContentDigest => {
+      const text = typeof content === "string" ? content : JSON.stringify(content);
+      writeFileSync(join(folder, "blobs", "sha256", digestOf(text).slice(7)), text);
+      return digestOf(text);
+    };
+    const config = describeBytes(bytesOf("{}"), "application/vnd.oci.empty.v1+json");
+    // image-spec manifest.md and image-index.md: the media type should be there, and need not.
+    const manifest = put({ schemaVersion: 2, config, layers: [], subject: image });
+    const index = put({ schemaVersion: 2, manifests: [], subject: image });
+    const others = [
+      put({ schemaVersion: 2, mediaType: "application/x", config, layers: [], subject: image }),
+      put({ schemaVersion: 2, config, layers: [], manifests: [], subject: image }),
+      put({ subject: image }),
+      put("{"),
+      put("no JSON"),
+    ];
+    const { descriptors } = await store.listReferrers(image.digest);
+    expect(descriptors.map(({ digest, mediaType }) => [digest, mediaType]).toSorted()).toEqual(
+      [
+        [manifest, MANIFEST],
+        [index, "application/vnd.oci.image.index.v1+json"],
+      ].toSorted(),
+    );
+    for (const digest of others)
+      await expect(store.fetchManifest(digest)).rejects.toMatchObject({ code: "MANIFEST_MALFORMED" });
+  });
+
   test("finds what the real cosign attached, in every generation", async () => {
     const { store } = await openLayout(`${REAL}:cosign2`);
     const image = await store.resolve("cosign2");
@@ -250,11 +303,54 @@ describe("ImageLayout", () => {
       [layer, config, manifest].map((bytes) => digestOf(bytes).slice(7)).toSorted(),
     );
     expect(JSON.parse(readFileSync(join(folder, "oci-layout"), "utf8"))).toEqual({ imageLayoutVersion: "1.0.0" });
+    const blobs = readdirSync(join(folder, "blobs", "sha256")).length;
     expect(await layout.deleteManifest("b")).toBe(true);
     expect(await layout.deleteManifest("b")).toBe(false);
     expect((await layout.listTags()).toSorted()).toEqual(["a", "c"]);
+    // Under its other tags it is still wanted.
+    expect(readdirSync(join(folder, "blobs", "sha256"))).toHaveLength(blobs);
     // Nothing that was begun is left.
     expect(readdirSync(folder).toSorted()).toEqual(["blobs", "index.json", "oci-layout"]);
+  });
+
+  test("lists a tag and a kind once, with what was put there last; a digest that is deleted, and its blob, are gone", async () => {
+    const layout = createLayout(folder);
+    const manifestOf = (label: string): Uint8Array => {
+      const config = describeBytes(bytesOf("{}"), "a/b");
+      return bytesOf(
+        JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers: [], annotations: { label } }),
+      );
+    };
+    const [one, two] = [manifestOf("one"), manifestOf("two")].map((bytes) => ({
+      bytes,
+      ...describeBytes(bytes, MANIFEST),
+    }));
+    if (one === undefined || two === undefined) throw new Error("there are two");
+    await layout.pushManifest(one.bytes, MANIFEST, { tag: "v1" });
+    await layout.pushManifest(two.bytes, MANIFEST, { tag: "v1" });
+    expect((await layout.resolve("v1"))?.digest).toBe(two.digest);
+    const kind = { kind: "dev.cosignproject.cosign/image" };
+    await layout.addEntry({ mediaType: MANIFEST, digest: one.digest, size: one.size }, kind);
+    await layout.addEntry({ mediaType: MANIFEST, digest: two.digest, size: two.size }, kind);
+    const { manifests } = JSON.parse(readFileSync(join(folder, "index.json"), "utf8")) as { manifests: Descriptor[] };
+    expect(manifests.map(({ digest, annotations }) => [digest, annotations])).toEqual([
+      [two.digest, { [REF_NAME]: "v1" }],
+      [two.digest, kind],
+    ]);
+    expect(await layout.deleteManifest(two.digest)).toBe(true);
+    expect(await layout.hasBlob(two.digest)).toBe(false);
+    expect(await layout.hasBlob(one.digest)).toBe(true);
+    expect(await layout.listTags()).toEqual([]);
+  });
+
+  test("does not write again what is there", async () => {
+    const layout = createLayout(folder);
+    const layer = bytesOf("layer");
+    const descriptor = describeBytes(layer, "text/plain");
+    await layout.pushBlob(descriptor, layer);
+    // Nothing is asked of a store that has not got it.
+    await layout.pushBlob(descriptor, createLayout(join(temporaryFolder(), "empty")));
+    expect(await layout.hasBlob(descriptor.digest)).toBe(true);
   });
 
   test("writes nothing of a stream that breaks, and nothing into a folder of something else", async () => {
