@@ -42,7 +42,6 @@ export async function readAttached(
   tagPrefix?: string,
   passOver?: (tagOrDigest: string, error: FormatError | VerificationError) => void,
 ): Promise<readonly AttachedManifest[]> {
-  const seen = new Set<ContentDigest>();
   let count = 0;
   const tooMuch = (expected: string): FormatError =>
     new FormatError("LIMIT_EXCEEDED", `too much is attached to ${digest} in ${store.name}`, { expected });
@@ -71,8 +70,6 @@ export async function readAttached(
     fetched === undefined ? [] : [counted({ kind, tag, fetched, subject: digest })],
   );
   const visit = async (subject: ContentDigest, depth: number): Promise<readonly AttachedManifest[]> => {
-    if (seen.has(subject)) return [];
-    seen.add(subject);
     const { descriptors } = await store.listReferrers(subject);
     // To leave out what is deeper would be to lose it.
     if (depth > MAX_INDEX_DEPTH && descriptors.length > 0) throw tooMuch(`at most ${MAX_INDEX_DEPTH} levels`);

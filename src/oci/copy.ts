@@ -189,11 +189,12 @@ class Copy {
       this.#done(kind, descriptor, "would-copy");
       return;
     }
-    if (there === undefined || kind === "sbom") {
+    // Only lists of layers can be made one of two.
+    if (there === undefined || kind === "sbom" || manifest.kind === "index") {
       if (there !== undefined) await refuseOverwriting(to, tag, descriptor.digest, this.#options.force ?? false);
       await this.#blobs(manifest, from, to);
       await to.pushManifest(bytes, descriptor.mediaType, { tag });
-    } else if (manifest.kind === "image") {
+    } else {
       // Others have signed the copy: theirs stay.
       for (const layer of manifest.layers) {
         const content = await from.fetchBlob(layer, MAX_ATTACHMENT_BYTES);

@@ -1,9 +1,10 @@
-import { readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { ContentStore } from "../../src/oci/content-store.ts";
 import { copyImage, type CopyOptions, type CopyReport } from "../../src/oci/copy.ts";
 import { openLayout } from "../../src/oci/layout/layout.ts";
+import type { Descriptor } from "../../src/oci/manifest.ts";
 import { RegistryClient } from "../../src/oci/registry/registry-client.ts";
 import { loadImage, saveImage } from "../../src/oci/save.ts";
 import { verifyImage } from "../../src/oci/verification/verify-image.ts";
@@ -169,6 +170,62 @@ describe("copyImage", () => {
     expect(await isVerified(COPY)).toBe(true);
   });
 
+  test("copies what belongs to an image alone, be the image there or not, and whatever the tag names", async () => {
+    await attachAll();
+    const other = await world.image("other", "other");
+    await copy({}, `${HOST}/app:other`);
+    const { items } = await copy({ only: ["sig"] });
+    expect(items.map(({ kind }) => kind)).toEqual(["blob", "blob", "sig"]);
+    expect((await store("copy").resolve("v1"))?.digest).toBe(other.digest);
+    expect(await store("copy").fetchManifest(image.digest)).toBeUndefined();
+  });
+
+  test("replaces an SBOM, or signatures that are no list, only where that is forced", async () => {
+    const put = async (kind: "sbom" | "sig", label: string): Promise<string> => {
+      const tag = `${image.digest.replace(":", "-")}.${kind}`;
+      if (kind === "sbom") {
+        const layers = [await world.blob(label, "text/spdx+json")];
+        const config = await world.blob("{}", "application/vnd.oci.image.config.v1+json");
+        return (await world.manifest({ config, layers }, tag)).digest;
+      }
+      const mediaType = "application/vnd.oci.image.index.v1+json";
+      return (await world.manifest({ mediaType, manifests: [], annotations: { label } }, tag)).digest;
+    };
+    for (const kind of ["sbom", "sig"] as const) {
+      const tag = `${image.digest.replace(":", "-")}.${kind}`;
+      await put(kind, "one");
+      await copy({ only: [kind] });
+      const two = await put(kind, "two");
+      await expect(copy({ only: [kind] })).rejects.toMatchObject({ code: "DESTINATION_EXISTS", expected: two });
+      await copy({ only: [kind], force: true });
+      expect((await store("copy").resolve(tag))?.digest).toBe(two);
+    }
+  });
+
+  test("loses nothing that cannot be read without saying so", async () => {
+    world.intercept = ({ url }) =>
+      url.endsWith(".sig")
+        ? new Response('{"layers":"none"}', {
+            headers: { "content-type": "application/vnd.oci.image.manifest.v1+json" },
+          })
+        : undefined;
+    await expect(copy()).rejects.toMatchObject({ code: "MANIFEST_MALFORMED" });
+  });
+
+  test("says what was there already, blob by blob", async () => {
+    await copy();
+    const layers = [await world.blob("more", "text/plain")];
+    const config = await world.blob('{"label":"app"}', "application/vnd.oci.image.config.v1+json");
+    await world.manifest({ config, layers }, "more");
+    const { items } = await copy({}, `${HOST}/app:more`, `${HOST}/copy:more`);
+    expect(
+      items
+        .filter(({ kind }) => kind === "blob")
+        .map(({ outcome }) => outcome)
+        .toSorted(),
+    ).toEqual(["copied", "present"]);
+  });
+
   test("copies the manifest of one platform", async () => {
     const arm = await world.image("arm");
     const platform = (architecture: string): object => ({ platform: { os: "linux", architecture } });
@@ -230,6 +287,12 @@ describe("saveImage and loadImage", () => {
     const report = await saveImage(SOURCE, folder, options());
     expect(report).toMatchObject({ pinned: `${HOST}/app@${image.digest}`, path: folder });
     expect(report.manifests.map(({ kind }) => kind).toSorted()).toEqual(["image", "referrers", "sig"]);
+    // cosign, pkg/oci/layout/write.go: what is listed, and how it is called there; referrers are blobs alone.
+    const { manifests } = JSON.parse(readFileSync(join(folder, "index.json"), "utf8")) as { manifests: Descriptor[] };
+    expect(manifests.map(({ annotations }) => annotations)).toEqual([
+      { kind: "dev.cosignproject.cosign/sigs" },
+      { kind: "dev.cosignproject.cosign/image" },
+    ]);
     for (const format of ["bundle", "legacy"] as const) {
       const verification = verifyImage(await openLayout(folder), { ...world.options(), ...ALICE_SIGNED, format });
       expect((await verification).digest).toBe(image.digest);
@@ -248,6 +311,12 @@ describe("saveImage and loadImage", () => {
     await saveImage(SOURCE, saved, options());
     await saveImage(SOURCE, saved, options());
     expect((await openLayout(saved)).reference).toBe(image.digest);
+  });
+
+  test("are refused for an image that is not there", async () => {
+    const folder = join(temporaryFolder(), "saved");
+    await expect(saveImage(`${HOST}/app:none`, folder, options())).rejects.toMatchObject({ code: "IMAGE_NOT_FOUND" });
+    expect(existsSync(folder)).toBe(false);
   });
 
   test("load nothing that was changed on disk", async () => {
@@ -295,6 +364,12 @@ describe("copyImage, which reads back what it has copied", () => {
         ? new Response(null, { status: 404 })
         : undefined;
     await expect(copy({}, SOURCE, other)).rejects.toMatchObject({ code: "LINKAGE_MISSING" });
+  });
+
+  test("is an error where what was put under a tag beside it is not there in the end", async () => {
+    await attachAll();
+    forget(/copy\/manifests\/sha256-[0-9a-f]*\.sig/, (method) => method === "GET");
+    await expect(copy()).rejects.toMatchObject({ code: "LINKAGE_MISSING" });
   });
 
   test("is an error where the tag does not name it in the end", async () => {
