@@ -22,6 +22,7 @@ const PURE = [
 /** Below this line code may do I/O, through what it was given. */
 const WITH_IO = [
   "http",
+  "storage",
   "tuf",
   "files",
   "oidc",

@@ -32,7 +32,7 @@ import { InputError, StorageError } from "../errors.ts";
 import { MAX_STORE_RECORD_BYTES } from "../limits.ts";
 import { encodeSegment } from "../tuf/cache.ts";
 import { makeFolder } from "../tuf/make-folder.ts";
-import { replaceFile } from "../tuf/replace-file.ts";
+import { replaceFile } from "../storage/replace-file.ts";
 import type { PendingFile, SandboxStore } from "./store.ts";
 
 /** Is a store that holds a folder until it is closed. */

@@ -19,7 +19,7 @@ import {
   MAX_TIMESTAMPS,
   MAX_TLOG_ENTRIES,
 } from "../limits.ts";
-import { replaceFile } from "../tuf/replace-file.ts";
+import { replaceFile } from "../storage/replace-file.ts";
 import { parseDetachedSct, serializeDetachedSct, type SignedCertificateTimestamp } from "../x509/sct.ts";
 import type { SelectedServices } from "./events.ts";
 

@@ -12,7 +12,7 @@ import { join } from "node:path";
 
 import { StorageError } from "../errors.ts";
 import { makeFolder } from "./make-folder.ts";
-import { replaceFile } from "./replace-file.ts";
+import { replaceFile } from "../storage/replace-file.ts";
 
 /** Keeps files by name: segments that are safe as file names, with `/` between them. */
 export interface Cache {

@@ -46,7 +46,7 @@ export const SCENARIOS: Readonly<Record<string, Answer>> = {
   TestRekorBundleAndRFC3161Timestamp: image("TestRFC3161Timestamp, TestRekorBundleAndRFC3161Timestamp"),
   TestVerifyWithCARoots: tests(
     at("e2e/cosign-images.test.ts", "TestSignVerifyCertBundle, TestVerifyWithCARoots"),
-    at("cli/verify-images.test.ts", "--ca-intermediates lead to --ca-roots"),
+    at("cli/images/verify-images.test.ts", "--ca-intermediates lead to --ca-roots"),
     at("cli/legacy-signatures.test.ts", "--certificate-chain takes the place of the root's authorities"),
     at("cli/legacy-signatures.test.ts", "need no trusted root where they name everything, as in cosign"),
   ),
@@ -154,13 +154,13 @@ export const SCENARIOS: Readonly<Record<string, Answer>> = {
   TestAttachSBOM: image("TestAttachSBOM, "),
   TestAttachWithRFC3161Timestamp: tests(
     at(
-      "cli/attach.test.ts",
+      "cli/images/attach.test.ts",
       "takes a signature from standard input, and log entry and timestamp as they stand elsewhere",
     ),
   ),
   TestTree: tests(
     at("e2e/cosign-images.test.ts", "TestTree"),
-    at("cli/tree-and-clean.test.ts", "draws what is attached as cosign does"),
+    at("cli/images/tree-and-clean.test.ts", "draws what is attached as cosign does"),
   ),
   TestDockerfileVerify: image("TestDockerfileVerify"),
   TestManifestVerify: image("TestManifestVerify"),
@@ -169,7 +169,7 @@ export const SCENARIOS: Readonly<Record<string, Answer>> = {
   TestAttachSignature: image("TestUploadDownload, TestAttachSignature"),
   TestAttachWithRekorBundle: tests(
     at(
-      "cli/attach.test.ts",
+      "cli/images/attach.test.ts",
       "takes a signature from standard input, and log entry and timestamp as they stand elsewhere",
     ),
     at("oci/attach.test.ts", "puts signature, certificate, chain, log entry and timestamp under the tag"),

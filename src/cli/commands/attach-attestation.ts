@@ -7,7 +7,7 @@
 import { readInputFile } from "../../files/read-file.ts";
 import { MAX_BUNDLE_BYTES } from "../../limits.ts";
 import { attachAttestations } from "../../oci/attach.ts";
-import { ATTACH_FLAGS, printAttached, readAttachOptions, SUBJECT_FLAG } from "../attaching.ts";
+import { ATTACH_FLAGS, printAttached, readAttachOptions, SUBJECT_FLAG } from "../images/attaching.ts";
 import type { Command } from "../context.ts";
 import { usage } from "../flags.ts";
 import { printRefusal } from "../result.ts";

@@ -6,7 +6,7 @@
 
 import { MAX_ATTACHMENT_BYTES } from "../../limits.ts";
 import { attachSbom as attachToImage } from "../../oci/sbom-attachment.ts";
-import { ATTACH_FLAGS, printAttached, readAttachOptions, readFileOrStdin } from "../attaching.ts";
+import { ATTACH_FLAGS, printAttached, readAttachOptions, readFileOrStdin } from "../images/attaching.ts";
 import { notice, warn, type Command } from "../context.ts";
 import { usage } from "../flags.ts";
 import { printRefusal } from "../result.ts";

@@ -17,7 +17,7 @@ import { MAX_ATTACHMENT_BYTES, MAX_BUNDLE_BYTES, MAX_TIMESTAMP_BYTES } from "../
 import { attachAttestations, attachSignature as attachToImage } from "../../oci/attach.ts";
 import type { TransparencyLogEntry } from "../../tlog/transparency-log-entry.ts";
 import { parseTimestampResponse } from "../../tsa/timestamp-response.ts";
-import { ATTACH_FLAGS, printAttached, readAttachOptions, readFileOrStdin, SUBJECT_FLAG } from "../attaching.ts";
+import { ATTACH_FLAGS, printAttached, readAttachOptions, readFileOrStdin, SUBJECT_FLAG } from "../images/attaching.ts";
 import type { Command, Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";
 import { naming } from "../named-input.ts";

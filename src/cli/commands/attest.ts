@@ -11,7 +11,7 @@ import { MAX_BUNDLE_BYTES } from "../../limits.ts";
 import { attestTarget, statementAbout, type ImageStatement } from "../../oci/sign-image.ts";
 import type { Command } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";
-import { IMAGE_SIGNING_FLAGS, runImageSigning, type ImageItem } from "../image-signing.ts";
+import { IMAGE_SIGNING_FLAGS, runImageSigning, type ImageItem } from "../images/image-signing.ts";
 import { naming } from "../named-input.ts";
 import { PREDICATE_FLAGS, readPredicate } from "../predicate-input.ts";
 import { refuseSigning } from "../signing.ts";

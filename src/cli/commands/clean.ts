@@ -10,7 +10,7 @@ import { cleanImage, type CleanReport } from "../../oci/clean.ts";
 import { refusalToJson, RESULT_VERSION } from "../../report/json.ts";
 import { notice, type Command } from "../context.ts";
 import { confirmContinue } from "../prompt.ts";
-import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../images/registry-flags.ts";
 import { printRefusal } from "../result.ts";
 
 const TYPES = ["signature", "attestation", "sbom", "referrer", "all"] as const;

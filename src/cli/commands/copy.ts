@@ -11,7 +11,7 @@ import { copyImage, type CopyReport } from "../../oci/copy.ts";
 import { RESULT_VERSION } from "../../report/json.ts";
 import { notice, trace, type Command, type Context } from "../context.ts";
 import { usage, type Flag, type Flags } from "../flags.ts";
-import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../images/registry-flags.ts";
 import { printRefusal } from "../result.ts";
 
 const KINDS: readonly AttachmentKind[] = ["sig", "att", "sbom", "referrers"];

@@ -7,12 +7,12 @@
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
 import { FormatError, InputError } from "../../errors.ts";
 import { MAX_DOCKERFILE_BYTES } from "../../limits.ts";
-import { readFileOrStdin } from "../attaching.ts";
+import { readFileOrStdin } from "../images/attaching.ts";
 import { notice, type Command, type Context } from "../context.ts";
-import { findDockerfileImages } from "../dockerfile.ts";
+import { findDockerfileImages } from "../images/dockerfile.ts";
 import { imageExitStatus } from "../exit-status.ts";
 import { usage, type Flags } from "../flags.ts";
-import { refuseImage } from "../image-verification.ts";
+import { refuseImage } from "../images/image-verification.ts";
 import { naming } from "../named-input.ts";
 import { SIGNATURE_FLAGS, verifySignatures } from "./verify.ts";
 

@@ -7,7 +7,7 @@
 import { PREDICATE_TYPES, predicateTypeOf } from "../../intoto/predicate.ts";
 import { downloadAttestations } from "../../oci/download.ts";
 import type { Command } from "../context.ts";
-import { DOWNLOAD_FLAGS, printDownloaded, readDownloadOptions } from "../downloading.ts";
+import { DOWNLOAD_FLAGS, printDownloaded, readDownloadOptions } from "../images/downloading.ts";
 import { printRefusal } from "../result.ts";
 
 /** Fetches attestations about an image. */

@@ -10,7 +10,7 @@ import { VerificationError } from "../../errors.ts";
 import { downloadSbom as fetchSbom } from "../../oci/sbom-attachment.ts";
 import { RESULT_VERSION } from "../../report/json.ts";
 import { notice, warn, type Command } from "../context.ts";
-import { DOWNLOAD_FLAGS, readDownloadOptions } from "../downloading.ts";
+import { DOWNLOAD_FLAGS, readDownloadOptions } from "../images/downloading.ts";
 import { printRefusal } from "../result.ts";
 
 /** Fetches the SBOM of an image. */

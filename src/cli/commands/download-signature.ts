@@ -6,7 +6,7 @@
 
 import { downloadSignatures } from "../../oci/download.ts";
 import type { Command } from "../context.ts";
-import { DOWNLOAD_FLAGS, printDownloaded, readDownloadOptions } from "../downloading.ts";
+import { DOWNLOAD_FLAGS, printDownloaded, readDownloadOptions } from "../images/downloading.ts";
 import { printRefusal } from "../result.ts";
 
 /** Fetches signatures of an image. */

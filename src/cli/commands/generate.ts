@@ -9,10 +9,10 @@ import { serializeSimpleSigning } from "../../oci/legacy/simple-signing.ts";
 import { printableJson } from "../../encoding/printable.ts";
 import { encodeBase64 } from "../../encoding/base64.ts";
 import { RESULT_VERSION } from "../../report/json.ts";
-import { parseAnnotations } from "../annotations.ts";
+import { parseAnnotations } from "../images/annotations.ts";
 import type { Command } from "../context.ts";
 import { printRefusal } from "../result.ts";
-import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../images/registry-flags.ts";
 
 /** Writes the simple-signing payload of an image, to be signed elsewhere. Of one that is named by its digest nothing is asked for. */
 export const generate: Command = {

@@ -7,7 +7,7 @@
 import { loadImage } from "../../oci/save.ts";
 import { trace, type Command } from "../context.ts";
 import { usage } from "../flags.ts";
-import { openRegistry } from "../registry-flags.ts";
+import { openRegistry } from "../images/registry-flags.ts";
 import { printRefusal } from "../result.ts";
 import { COPY_FLAGS, printCopy, readOnly } from "./copy.ts";
 

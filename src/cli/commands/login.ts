@@ -13,7 +13,7 @@ import { RESULT_VERSION } from "../../report/json.ts";
 import { notice, warn, type Command, type Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";
 import { readPassword } from "../password.ts";
-import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../images/registry-flags.ts";
 import { printRefusal } from "../result.ts";
 
 /** Flags that say who one is for every command but this one. */

@@ -7,11 +7,11 @@
 import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
 import { FormatError, InputError } from "../../errors.ts";
 import { MAX_KUBERNETES_MANIFEST_BYTES } from "../../limits.ts";
-import { readFileOrStdin } from "../attaching.ts";
+import { readFileOrStdin } from "../images/attaching.ts";
 import { notice, type Command } from "../context.ts";
 import { imageExitStatus } from "../exit-status.ts";
-import { refuseImage } from "../image-verification.ts";
-import { findManifestImages } from "../kubernetes-manifest.ts";
+import { refuseImage } from "../images/image-verification.ts";
+import { findManifestImages } from "../images/kubernetes-manifest.ts";
 import { naming } from "../named-input.ts";
 import { SIGNATURE_FLAGS, verifySignatures } from "./verify.ts";
 

@@ -9,7 +9,7 @@ import { saveImage } from "../../oci/save.ts";
 import { RESULT_VERSION } from "../../report/json.ts";
 import { notice, type Command } from "../context.ts";
 import { usage } from "../flags.ts";
-import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../images/registry-flags.ts";
 import { printRefusal } from "../result.ts";
 
 /** Saves an image as an image layout. */

@@ -6,10 +6,10 @@
 
 import { signStatement, signTarget, type StorageFormat } from "../../oci/sign-image.ts";
 import { serializeSimpleSigning } from "../../oci/legacy/simple-signing.ts";
-import { parseAnnotations } from "../annotations.ts";
+import { parseAnnotations } from "../images/annotations.ts";
 import { warn, type Command, type Context } from "../context.ts";
 import { usage, type Flags } from "../flags.ts";
-import { IMAGE_SIGNING_FLAGS, runImageSigning } from "../image-signing.ts";
+import { IMAGE_SIGNING_FLAGS, runImageSigning } from "../images/image-signing.ts";
 import { refuseSigning } from "../signing.ts";
 
 /** Signs images, all of them with one token and one certificate, or with a key. */

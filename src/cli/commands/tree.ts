@@ -9,7 +9,7 @@ import { readTree, type AttachedArtifact, type ImageTree } from "../../oci/tree.
 import { refusalToJson, RESULT_VERSION } from "../../report/json.ts";
 import type { JsonObject } from "../../encoding/json.ts";
 import type { Command } from "../context.ts";
-import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../images/registry-flags.ts";
 import { printRefusal } from "../result.ts";
 
 const TITLES = {

@@ -10,7 +10,7 @@ import { openImage, resolveDigest } from "../../oci/image-source.ts";
 import { RESULT_VERSION } from "../../report/json.ts";
 import type { Command } from "../context.ts";
 import { printRefusal } from "../result.ts";
-import { openRegistry, REGISTRY_FLAGS } from "../registry-flags.ts";
+import { openRegistry, REGISTRY_FLAGS } from "../images/registry-flags.ts";
 
 const TYPES = ["signature", "attestation", "sbom", "referrers", "digest"] as const;
 const TAGS = { signature: "sig", attestation: "att", sbom: "sbom", referrers: "referrers" } as const;

@@ -13,8 +13,8 @@ import type { Command, Context } from "../context.ts";
 import { imageExitStatus } from "../exit-status.ts";
 import { usage } from "../flags.ts";
 import { GITHUB_FLAGS, PREDICATE_TYPE_FLAGS, readPredicateType } from "../github-flags.ts";
-import { IMAGE_VERIFICATION_FLAGS } from "../image-flags.ts";
-import { printHeader, refuseImage, verifyImages } from "../image-verification.ts";
+import { IMAGE_VERIFICATION_FLAGS } from "../images/image-flags.ts";
+import { printHeader, refuseImage, verifyImages } from "../images/image-verification.ts";
 
 /** Verifies that signed statements of a given predicate type are about images. */
 export const verifyAttestation: Command = {

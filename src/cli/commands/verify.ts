@@ -7,13 +7,13 @@
 import { printableJson } from "../../encoding/printable.ts";
 import type { DetachedSignature } from "../../oci/legacy/detached-signature.ts";
 import type { VerifiedImage } from "../../oci/verification/verified-image.ts";
-import { parseAnnotations } from "../annotations.ts";
+import { parseAnnotations } from "../images/annotations.ts";
 import type { Command, Context } from "../context.ts";
-import { DETACHED_SIGNATURE_FLAGS, readDetachedSignature } from "../detached-signature.ts";
+import { DETACHED_SIGNATURE_FLAGS, readDetachedSignature } from "../images/detached-signature.ts";
 import { imageExitStatus } from "../exit-status.ts";
 import type { Flag, Flags } from "../flags.ts";
-import { IMAGE_VERIFICATION_FLAGS } from "../image-flags.ts";
-import { printHeader, refuseImage, verifyImages } from "../image-verification.ts";
+import { IMAGE_VERIFICATION_FLAGS } from "../images/image-flags.ts";
+import { printHeader, refuseImage, verifyImages } from "../images/image-verification.ts";
 
 /** Are the flags of `verify`, and of the commands that find out the images by themselves. */
 export const SIGNATURE_FLAGS: readonly Flag[] = [

@@ -12,7 +12,7 @@ import { FormatError, InputError, StorageError } from "../../errors.ts";
 import { MAX_DOCKER_CONFIG_BYTES } from "../../limits.ts";
 import { eraseFromHelper, getFromHelper, storeInHelper } from "./credential-helper.ts";
 import type { CredentialSource, RegistryCredentials } from "./credentials.ts";
-import { replaceFile } from "../../tuf/replace-file.ts";
+import { replaceFile } from "../../storage/replace-file.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

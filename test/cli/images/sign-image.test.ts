@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Context } from "../../src/cli/context.ts";
-import { startSandbox } from "../../src/sandbox/sandbox.ts";
-import { ImageWorld, type PushedImage } from "../e2e/support/images.ts";
-import type { Json } from "../support/json-edits.ts";
-import type { Run } from "../support/program.ts";
+import type { Context } from "../../../src/cli/context.ts";
+import { startSandbox } from "../../../src/sandbox/sandbox.ts";
+import { ImageWorld, type PushedImage } from "../../e2e/support/images.ts";
+import type { Json } from "../../support/json-edits.ts";
+import type { Run } from "../../support/program.ts";
 import {
   ALICE,
   input,
@@ -17,7 +17,7 @@ import {
   run,
   useSigningWorld,
   type Folder,
-} from "../support/signing-cli.ts";
+} from "../../support/signing-cli.ts";
 
 const BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const TYPE = "https://example.com/note/v1";
@@ -113,7 +113,9 @@ async function blob(one: PushedImage, { digest }: Descriptor): Promise<string> {
   return await (await fetch(`${registry()}/v2/${repositoryOf(one.pinned)}/blobs/${digest}`)).text();
 }
 
-const schema = JSON.parse(readFileSync(new URL("../../schema/result.schema.json", import.meta.url), "utf8")) as object;
+const schema = JSON.parse(
+  readFileSync(new URL("../../../schema/result.schema.json", import.meta.url), "utf8"),
+) as object;
 const validate = new Ajv2020({ allErrors: true }).compile(schema);
 /** Reads lines of standard output, each of which must be as the published schema says. */
 function results(stdout: string): readonly Json[] {

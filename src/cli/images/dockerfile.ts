@@ -4,8 +4,8 @@
  * @module
  */
 
-import { FormatError } from "../errors.ts";
-import { MAX_DOCKERFILE_BYTES } from "../limits.ts";
+import { FormatError } from "../../errors.ts";
+import { MAX_DOCKERFILE_BYTES } from "../../limits.ts";
 import {
   expandWord,
   findHeredocs,

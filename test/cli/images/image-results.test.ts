@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startSandbox } from "../../src/sandbox/sandbox.ts";
-import { HOST, openImages, payloadFor, REPOSITORY, statementFor, type ImageWorld } from "../support/images.ts";
-import type { Json } from "../support/json-edits.ts";
-import { runInProcess } from "../support/program.ts";
-import { bundleFrom, makeSandbox } from "../support/sandbox/sandbox.ts";
-import { projectDir } from "../support/shared.ts";
+import { startSandbox } from "../../../src/sandbox/sandbox.ts";
+import { HOST, openImages, payloadFor, REPOSITORY, statementFor, type ImageWorld } from "../../support/images.ts";
+import type { Json } from "../../support/json-edits.ts";
+import { runInProcess } from "../../support/program.ts";
+import { bundleFrom, makeSandbox } from "../../support/sandbox/sandbox.ts";
+import { projectDir } from "../../support/shared.ts";
 
 const schema = JSON.parse(readFileSync(join(projectDir, "schema/result.schema.json"), "utf8")) as {
   readonly $defs: Readonly<

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { FormatError } from "../errors.ts";
-import { MAX_KUBERNETES_DOCUMENTS, MAX_KUBERNETES_MANIFEST_BYTES, MAX_KUBERNETES_NODES } from "../limits.ts";
+import { FormatError } from "../../errors.ts";
+import { MAX_KUBERNETES_DOCUMENTS, MAX_KUBERNETES_MANIFEST_BYTES, MAX_KUBERNETES_NODES } from "../../limits.ts";
 
 /** Is an image that a manifest runs. */
 export interface ManifestImage {

@@ -4,17 +4,17 @@
  * @module
  */
 
-import { readInputFile } from "../files/read-file.ts";
-import type { TlsOptions } from "../http/tls.ts";
-import { MAX_ATTACHMENT_BYTES, MAX_CERTIFICATE_FILE_BYTES } from "../limits.ts";
-import type { CredentialSource } from "../oci/registry/credentials.ts";
-import type { AttachmentOptions } from "../oci/image-source.ts";
-import { parseReference } from "../oci/reference.ts";
-import { RegistryClient } from "../oci/registry/registry-client.ts";
-import { tryDecodeUtf8 } from "../encoding/utf8.ts";
-import { warn, type Context } from "./context.ts";
-import { usage, type Flag, type Flags } from "./flags.ts";
-import { VERSION } from "./package-version.ts";
+import { readInputFile } from "../../files/read-file.ts";
+import type { TlsOptions } from "../../http/tls.ts";
+import { MAX_ATTACHMENT_BYTES, MAX_CERTIFICATE_FILE_BYTES } from "../../limits.ts";
+import type { CredentialSource } from "../../oci/registry/credentials.ts";
+import type { AttachmentOptions } from "../../oci/image-source.ts";
+import { parseReference } from "../../oci/reference.ts";
+import { RegistryClient } from "../../oci/registry/registry-client.ts";
+import { tryDecodeUtf8 } from "../../encoding/utf8.ts";
+import { warn, type Context } from "../context.ts";
+import { usage, type Flag, type Flags } from "../flags.ts";
+import { VERSION } from "../package-version.ts";
 
 /** Are cosign's flags for registries, and one of ours. */
 export const REGISTRY_FLAGS: readonly Flag[] = [

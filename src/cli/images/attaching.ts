@@ -4,16 +4,16 @@
  * @module
  */
 
-import { concatBytes } from "../encoding/bytes.ts";
-import type { JsonObject } from "../encoding/json.ts";
-import { printableJson } from "../encoding/printable.ts";
-import { FormatError } from "../errors.ts";
-import { readInputFile } from "../files/read-file.ts";
-import type { AttachedToImage, AttachOptions } from "../oci/attach.ts";
-import { parseReference } from "../oci/reference.ts";
-import { RESULT_VERSION } from "../report/json.ts";
-import { notice, warn, type Context } from "./context.ts";
-import type { Flag, Flags } from "./flags.ts";
+import { concatBytes } from "../../encoding/bytes.ts";
+import type { JsonObject } from "../../encoding/json.ts";
+import { printableJson } from "../../encoding/printable.ts";
+import { FormatError } from "../../errors.ts";
+import { readInputFile } from "../../files/read-file.ts";
+import type { AttachedToImage, AttachOptions } from "../../oci/attach.ts";
+import { parseReference } from "../../oci/reference.ts";
+import { RESULT_VERSION } from "../../report/json.ts";
+import { notice, warn, type Context } from "../context.ts";
+import type { Flag, Flags } from "../flags.ts";
 import { openRegistry, REGISTRY_FLAGS } from "./registry-flags.ts";
 
 /** Are the flags of every command that attaches something. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { findManifestImages } from "../../src/cli/kubernetes-manifest.ts";
+import { findManifestImages } from "../../../src/cli/images/kubernetes-manifest.ts";
 
 const POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n";
 

@@ -4,22 +4,22 @@
  * @module
  */
 
-import { ServiceError, SigstoreError } from "../errors.ts";
-import { printableJson } from "../encoding/printable.ts";
-import type { ImageInput } from "../oci/image-source.ts";
-import type { ImagePolicy, VerifiedImage } from "../oci/verification/verified-image.ts";
-import { ImageVerifier } from "../oci/verification/verify-image.ts";
-import type { ExpectedSigner } from "../verify/options.ts";
-import { notice, trace, warn, type Context } from "./context.ts";
+import { ServiceError, SigstoreError } from "../../errors.ts";
+import { printableJson } from "../../encoding/printable.ts";
+import type { ImageInput } from "../../oci/image-source.ts";
+import type { ImagePolicy, VerifiedImage } from "../../oci/verification/verified-image.ts";
+import { ImageVerifier } from "../../oci/verification/verify-image.ts";
+import type { ExpectedSigner } from "../../verify/options.ts";
+import { notice, trace, warn, type Context } from "../context.ts";
 import { readLegacyMaterial } from "./detached-signature.ts";
-import { imageExitStatus } from "./exit-status.ts";
-import { readExpectedSigner } from "./expected-signer.ts";
-import { usage, type Flags } from "./flags.ts";
+import { imageExitStatus } from "../exit-status.ts";
+import { readExpectedSigner } from "../expected-signer.ts";
+import { usage, type Flags } from "../flags.ts";
 import { openRegistry, readAttachmentLimit } from "./registry-flags.ts";
-import { PUBLIC_GOOD } from "./signing-flags.ts";
-import { loadChosenTrust } from "./trust-choice.ts";
-import { readDetachedSct, refuseHardware } from "./verification.ts";
-import { ignoresLog, readVerifierOptions, timePolicyFor } from "./verifier-options.ts";
+import { PUBLIC_GOOD } from "../signing-flags.ts";
+import { loadChosenTrust } from "../trust-choice.ts";
+import { readDetachedSct, refuseHardware } from "../verification.ts";
+import { ignoresLog, readVerifierOptions, timePolicyFor } from "../verifier-options.ts";
 
 /** Is what a command does with each image. */
 export interface ImageTask {
@@ -86,7 +86,7 @@ export async function verifyImages(task: ImageTask, flags: Flags, context: Conte
     } catch (error) {
       if (inputs.length === 1 || !(error instanceof SigstoreError)) throw error;
       firstFailure ??= imageExitStatus(error) ?? 1;
-      const { refusalToText } = await import("../report/text.ts");
+      const { refusalToText } = await import("../../report/text.ts");
       notice(context, `Error: verifying ${nameOf(input)}: ${refusalToText(error)}`);
       await refuseImage(error, flags, context, nameOf(input));
     }
@@ -120,7 +120,7 @@ function startAll<T, R>(items: readonly T[], work: (item: T) => Promise<R>): (in
 
 /** Lists the checks of each signature, those that failed too. */
 async function explain({ signatures, refused }: VerifiedImage, { stderr }: Context): Promise<void> {
-  const { checksToText } = await import("../report/text.ts");
+  const { checksToText } = await import("../../report/text.ts");
   for (const { layer, format, evidence } of signatures)
     stderr.write(`Checks of ${format} ${layer}:\n${checksToText(evidence.checks)}\n`);
   for (const { layer, format, error } of refused)
@@ -131,11 +131,11 @@ async function explain({ signatures, refused }: VerifiedImage, { stderr }: Conte
 export async function refuseImage(error: SigstoreError, flags: Flags, context: Context, image?: string): Promise<void> {
   const output = flags.string("output");
   if (output === "json" || output === "result") {
-    const { imageRefusalToJson } = await import("../report/image-json.ts");
+    const { imageRefusalToJson } = await import("../../report/image-json.ts");
     context.stdout.write(`${printableJson(imageRefusalToJson(error, image))}\n`);
   }
   if (error.report !== undefined && flags.boolean("explain")) {
-    const { checksToText } = await import("../report/text.ts");
+    const { checksToText } = await import("../../report/text.ts");
     context.stderr.write(`${checksToText(error.report)}\n`);
   }
 }
@@ -205,7 +205,7 @@ function readImagePolicy(flags: Flags, context: Context): ImagePolicy {
 
 async function openInputs(images: readonly string[], flags: Flags): Promise<readonly ImageInput[]> {
   if (!flags.boolean("local-image")) return images;
-  const { openLayout } = await import("../oci/layout/layout.ts");
+  const { openLayout } = await import("../../oci/layout/layout.ts");
   return await Promise.all(images.map((path) => openLayout(path)));
 }
 

@@ -3,11 +3,11 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { COMMANDS } from "../../src/cli/program.ts";
-import { startSandbox, type Sandbox } from "../../src/sandbox/sandbox.ts";
-import { ImageWorld } from "../e2e/support/images.ts";
-import { COMPILE_CACHE, PROGRAM, temporaryFolder } from "../support/cli.ts";
-import { IMAGE_EXAMPLES } from "../support/examples.ts";
+import { COMMANDS } from "../../../src/cli/program.ts";
+import { startSandbox, type Sandbox } from "../../../src/sandbox/sandbox.ts";
+import { ImageWorld } from "../../e2e/support/images.ts";
+import { COMPILE_CACHE, PROGRAM, temporaryFolder } from "../../support/cli.ts";
+import { IMAGE_EXAMPLES } from "../../support/examples.ts";
 
 let sandbox: Sandbox;
 beforeAll(async () => {

@@ -4,17 +4,17 @@
  * @module
  */
 
-import { encodeBase64 } from "../encoding/base64.ts";
-import { parseJson, type JsonObject, type JsonValue } from "../encoding/json.ts";
-import { printableJson } from "../encoding/printable.ts";
-import { MAX_BUNDLE_BYTES } from "../limits.ts";
-import type { DownloadedContent, DownloadedImage, DownloadOptions } from "../oci/download.ts";
-import { LOG_ENTRY_ANNOTATION, SIGNATURE_ANNOTATION, TIMESTAMP_ANNOTATION } from "../oci/media-types.ts";
-import { RESULT_VERSION } from "../report/json.ts";
-import { parseCertificatesPem } from "../x509/certificate.ts";
-import { CERTIFICATE_ANNOTATION, CHAIN_ANNOTATION } from "../oci/media-types.ts";
-import { trace, warn, type Context } from "./context.ts";
-import type { Flag, Flags } from "./flags.ts";
+import { encodeBase64 } from "../../encoding/base64.ts";
+import { parseJson, type JsonObject, type JsonValue } from "../../encoding/json.ts";
+import { printableJson } from "../../encoding/printable.ts";
+import { MAX_BUNDLE_BYTES } from "../../limits.ts";
+import type { DownloadedContent, DownloadedImage, DownloadOptions } from "../../oci/download.ts";
+import { LOG_ENTRY_ANNOTATION, SIGNATURE_ANNOTATION, TIMESTAMP_ANNOTATION } from "../../oci/media-types.ts";
+import { RESULT_VERSION } from "../../report/json.ts";
+import { parseCertificatesPem } from "../../x509/certificate.ts";
+import { CERTIFICATE_ANNOTATION, CHAIN_ANNOTATION } from "../../oci/media-types.ts";
+import { trace, warn, type Context } from "../context.ts";
+import type { Flag, Flags } from "../flags.ts";
 import { openRegistry, readAttachmentLimit, REGISTRY_FLAGS } from "./registry-flags.ts";
 
 /** Are the flags of every command that fetches what is attached. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FormatError } from "../errors.ts";
+import { FormatError } from "../../errors.ts";
 
 /** Is a here-document that a line announces. */
 export interface Heredoc {

@@ -2,8 +2,8 @@ import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Context } from "../../src/cli/context.ts";
-import { COMMANDS } from "../../src/cli/program.ts";
+import type { Context } from "../../../src/cli/context.ts";
+import { COMMANDS } from "../../../src/cli/program.ts";
 import {
   HOST,
   openImages,
@@ -13,14 +13,14 @@ import {
   statementFor,
   type ImageWorld,
   type TestDescriptor,
-} from "../support/images.ts";
-import { temporaryFolder } from "../support/cli.ts";
-import type { Json } from "../support/json-edits.ts";
-import { legacyOf } from "../support/legacy.ts";
-import { utf8 } from "../support/logs.ts";
-import { runInProcess, type Run } from "../support/program.ts";
-import { timestamp } from "../support/sandbox/authorities.ts";
-import { bundleFrom, makeSandbox } from "../support/sandbox/sandbox.ts";
+} from "../../support/images.ts";
+import { temporaryFolder } from "../../support/cli.ts";
+import type { Json } from "../../support/json-edits.ts";
+import { legacyOf } from "../../support/legacy.ts";
+import { utf8 } from "../../support/logs.ts";
+import { runInProcess, type Run } from "../../support/program.ts";
+import { timestamp } from "../../support/sandbox/authorities.ts";
+import { bundleFrom, makeSandbox } from "../../support/sandbox/sandbox.ts";
 
 const sandbox = makeSandbox();
 const NAME = `${HOST}/${REPOSITORY}:v1`;

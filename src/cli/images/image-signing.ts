@@ -4,19 +4,19 @@
  * @module
  */
 
-import { defaultCryptoProvider } from "../crypto/provider.ts";
-import { parseReference } from "../oci/reference.ts";
-import type { ImageSigningOptions, SignedDigest, StorageFormat } from "../oci/sign-image.ts";
-import { findSigningTargets, requirePush, type SigningTarget, type SigningTargets } from "../oci/signing-targets.ts";
-import { formatPlatform } from "../oci/platform.ts";
-import type { JsonObject } from "../encoding/json.ts";
-import type { SignatureOptions, SignedBundle } from "../sign/options.ts";
-import type { SigningSession } from "../sign/session.ts";
-import { notice, warn, type Context } from "./context.ts";
-import { usage, type Flag, type Flags } from "./flags.ts";
+import { defaultCryptoProvider } from "../../crypto/provider.ts";
+import { parseReference } from "../../oci/reference.ts";
+import type { ImageSigningOptions, SignedDigest, StorageFormat } from "../../oci/sign-image.ts";
+import { findSigningTargets, requirePush, type SigningTarget, type SigningTargets } from "../../oci/signing-targets.ts";
+import { formatPlatform } from "../../oci/platform.ts";
+import type { JsonObject } from "../../encoding/json.ts";
+import type { SignatureOptions, SignedBundle } from "../../sign/options.ts";
+import type { SigningSession } from "../../sign/session.ts";
+import { notice, warn, type Context } from "../context.ts";
+import { usage, type Flag, type Flags } from "../flags.ts";
 import { openRegistry, REGISTRY_FLAGS } from "./registry-flags.ts";
-import { runSigning, type SigningItem } from "./signing.ts";
-import { SIGNING_FLAGS } from "./signing-flags.ts";
+import { runSigning, type SigningItem } from "../signing.ts";
+import { SIGNING_FLAGS } from "../signing-flags.ts";
 
 /** Are the flags of every command that signs images. */
 export const IMAGE_SIGNING_FLAGS: readonly Flag[] = [

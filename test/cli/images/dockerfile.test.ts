@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { findDockerfileImages } from "../../src/cli/dockerfile.ts";
-import { SigstoreError } from "../../src/errors.ts";
+import { findDockerfileImages } from "../../../src/cli/images/dockerfile.ts";
+import { SigstoreError } from "../../../src/errors.ts";
 
 const imagesIn = (text: string, environment: Record<string, string> = {}): readonly string[] =>
   findDockerfileImages(text, { environment }).map(({ image }) => image);

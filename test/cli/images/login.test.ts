@@ -1,9 +1,9 @@
 import { chmodSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { startSandbox, type Sandbox } from "../../src/sandbox/sandbox.ts";
-import { temporaryFolder } from "../support/cli.ts";
-import { runInProcess, type Run } from "../support/program.ts";
+import { startSandbox, type Sandbox } from "../../../src/sandbox/sandbox.ts";
+import { temporaryFolder } from "../../support/cli.ts";
+import { runInProcess, type Run } from "../../support/program.ts";
 
 let sandbox: Sandbox;
 let open: Sandbox;

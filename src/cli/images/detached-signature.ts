@@ -4,18 +4,18 @@
  * @module
  */
 
-import { readInputFile } from "../files/read-file.ts";
-import { MAX_ATTACHMENT_BYTES } from "../limits.ts";
-import type { DetachedSignature, LegacyMaterial } from "../oci/legacy/detached-signature.ts";
-import { warn, type Context } from "./context.ts";
-import { usage, type Flag, type Flags } from "./flags.ts";
+import { readInputFile } from "../../files/read-file.ts";
+import { MAX_ATTACHMENT_BYTES } from "../../limits.ts";
+import type { DetachedSignature, LegacyMaterial } from "../../oci/legacy/detached-signature.ts";
+import { warn, type Context } from "../context.ts";
+import { usage, type Flag, type Flags } from "../flags.ts";
 import {
   checkAuthorityFlags,
   checkTimestampFlags,
   readCertificateFile,
   readSignature,
   readTimestampFile,
-} from "./signed-material.ts";
+} from "../signed-material.ts";
 
 /** Are the flags of a signature in files. */
 export const DETACHED_SIGNATURE_FLAGS: readonly Flag[] = ["signature", "payload", "rfc3161-timestamp"].map((name) => ({

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Context } from "../../src/cli/context.ts";
-import type { Fetch } from "../../src/http/request.ts";
-import { manifestOf, OCI_MANIFEST } from "../sandbox/registry/client.ts";
-import { runInProcess, type Run } from "../support/program.ts";
-import { listen, type Answerer, type ListeningServer } from "../support/registry-servers.ts";
-import { startTlsRegistry, type TlsRegistry } from "../support/tls-registry.ts";
+import type { Context } from "../../../src/cli/context.ts";
+import type { Fetch } from "../../../src/http/request.ts";
+import { manifestOf, OCI_MANIFEST } from "../../sandbox/registry/client.ts";
+import { runInProcess, type Run } from "../../support/program.ts";
+import { listen, type Answerer, type ListeningServer } from "../../support/registry-servers.ts";
+import { startTlsRegistry, type TlsRegistry } from "../../support/tls-registry.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cosign-ts-test-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -9,10 +9,10 @@ import {
   statementFor,
   type ImageWorld,
   type TestDescriptor,
-} from "../support/images.ts";
-import { utf8 } from "../support/logs.ts";
-import { runInProcess, type Run } from "../support/program.ts";
-import { bundleFrom, makeSandbox } from "../support/sandbox/sandbox.ts";
+} from "../../support/images.ts";
+import { utf8 } from "../../support/logs.ts";
+import { runInProcess, type Run } from "../../support/program.ts";
+import { bundleFrom, makeSandbox } from "../../support/sandbox/sandbox.ts";
 
 const sandbox = makeSandbox();
 const IMAGE = `${HOST}/${REPOSITORY}:v1`;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { usage, type Flags } from "./flags.ts";
+import { usage, type Flags } from "../flags.ts";
 
 /**
  * Reads the annotations. As in cosign a comma separates several, so that a value cannot hold one; the first equals sign ends the name.

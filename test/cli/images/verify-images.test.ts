@@ -4,8 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Context } from "../../src/cli/context.ts";
-import { email, spkiOf } from "../support/certificates.ts";
+import type { Context } from "../../../src/cli/context.ts";
+import { email, spkiOf } from "../../support/certificates.ts";
 import {
   HOST,
   openImages,
@@ -16,13 +16,13 @@ import {
   statementFor,
   type ImageWorld,
   type TestDescriptor,
-} from "../support/images.ts";
-import { jsonFile, type Json } from "../support/json-edits.ts";
-import { legacyOf } from "../support/legacy.ts";
-import { runInProcess, type Run } from "../support/program.ts";
-import { ALICE, ISSUER, signerKeys } from "../support/sandbox/authorities.ts";
-import { bundleFrom, makeSandbox, rootText, type BundleOptions } from "../support/sandbox/sandbox.ts";
-import { projectDir } from "../support/shared.ts";
+} from "../../support/images.ts";
+import { jsonFile, type Json } from "../../support/json-edits.ts";
+import { legacyOf } from "../../support/legacy.ts";
+import { runInProcess, type Run } from "../../support/program.ts";
+import { ALICE, ISSUER, signerKeys } from "../../support/sandbox/authorities.ts";
+import { bundleFrom, makeSandbox, rootText, type BundleOptions } from "../../support/sandbox/sandbox.ts";
+import { projectDir } from "../../support/shared.ts";
 
 const schema = JSON.parse(readFileSync(join(projectDir, "schema/result.schema.json"), "utf8")) as object;
 const validate = new Ajv2020({ allErrors: true }).compile(schema);

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Flag } from "./flags.ts";
+import type { Flag } from "../flags.ts";
 import { REGISTRY_FLAGS } from "./registry-flags.ts";
-import { COMMON_VERIFICATION_FLAGS } from "./verification-flags.ts";
+import { COMMON_VERIFICATION_FLAGS } from "../verification-flags.ts";
 
 /** Are the flags of every command that verifies images. */
 export const IMAGE_VERIFICATION_FLAGS: readonly Flag[] = [
