@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { RegistryCredentials } from "../../../src/oci/registry/credentials.ts";
@@ -207,8 +207,12 @@ describe("storeCredentials and eraseCredentials", () => {
       auths: { "https://index.docker.io/v1/": { auth: base64("alice:s3") } },
     });
     expect(await find("index.docker.io")).toEqual(basic("alice", "s3"));
-    await eraseCredentials("index.docker.io", environment);
+    const path = join(folder, "docker", "config.json");
+    expect(await eraseCredentials("index.docker.io", environment)).toEqual({ path });
     expect(await find("index.docker.io")).toEqual({ kind: "anonymous" });
+    const written = statSync(path).mtimeMs;
+    expect(await eraseCredentials("index.docker.io", environment)).toBeUndefined();
+    expect(statSync(path).mtimeMs).toBe(written);
   });
 
   test("need a place", async () => {
