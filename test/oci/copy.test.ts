@@ -241,6 +241,20 @@ describe("copyImage", () => {
     expect(await store("copy").fetchManifest(image.digest)).toBeUndefined();
   });
 
+  test("takes an image that is in no index for that of any platform", async () => {
+    await copy({ platform: "linux/arm64" });
+    expect((await store("copy").resolve("v1"))?.digest).toBe(image.digest);
+    await expect(copy({ platform: "linux" })).rejects.toMatchObject({ code: "USAGE_INVALID" });
+  });
+
+  test("is an error where an index names what is not there", async () => {
+    const index = await world.index([image], "multi");
+    world.intercept = ({ url }) =>
+      url.endsWith(image.digest) && url.includes("/app/") ? new Response(null, { status: 404 }) : undefined;
+    await expect(copy({}, `${HOST}/app:multi`)).rejects.toMatchObject({ code: "CONTENT_NOT_FOUND" });
+    expect(await store("copy").fetchManifest(index.digest)).toBeUndefined();
+  });
+
   test("says what it would copy, and copies nothing", async () => {
     await attachAll();
     world.requests.length = 0;

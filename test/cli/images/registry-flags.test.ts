@@ -53,6 +53,13 @@ describe("credentials", () => {
     expect([outcomeOf(wrong), wrong.stderr.includes("s4")]).toEqual(["REGISTRY_UNAUTHORIZED", false]);
   });
 
+  test("without them, docker's configuration says who asks", async () => {
+    const { host } = await guarded(basic("alice:s3"), "Basic realm=x");
+    const auth = Buffer.from("alice:s3").toString("base64");
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ auths: { [host]: { auth } } }));
+    expect(outcomeOf(await run(`${host}/app:v1`, [], { environment: { DOCKER_CONFIG: folder } }))).toBe("ok");
+  });
+
   test("--registry-username and --registry-password need each other", async () => {
     for (const one of [
       ["--registry-username", "a"],
@@ -178,6 +185,19 @@ describe("connections", () => {
       expect(outcomeOf(await run(`${tls.host}/app:v1`, [flag, bytes]))).toBe("USAGE_INVALID");
       const one = await run(`${tls.host}/app:v1`, [flag, write("text", "secret")]);
       expect([one.status, one.stderr.includes("secret")]).toEqual([1, false]);
+    },
+  );
+
+  test.for(["", "10", "1.5 MiB", "2gb", "0", "-1", "a lot", "1 parsec", "9".repeat(30), "1e3"])(
+    "COSIGN_MAX_ATTACHMENT_SIZE=%j is a size, or an error",
+    async (size) => {
+      const environment = { COSIGN_MAX_ATTACHMENT_SIZE: size };
+      const isSize = ["", "10", "1.5 MiB", "2gb"].includes(size);
+      const one = await runInProcess(["download", "signature", `${plain}/app:v1`], {
+        fetch: (url, init) => fetch(url, init),
+        environment,
+      });
+      expect(one.stderr.includes("COSIGN_MAX_ATTACHMENT_SIZE")).toBe(!isSize);
     },
   );
 
