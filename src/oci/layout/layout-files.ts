@@ -1,5 +1,5 @@
 /**
- * The files of an image layout, in a folder.
+ * The files of an image layout, and those in a folder.
  *
  * @module
  */
@@ -32,14 +32,10 @@ export interface LayoutFiles {
 
 /** Is a layout in a folder. A link in it that leads out of it is not followed. */
 export class LayoutFolder implements LayoutFiles {
-  /** For messages. */
   readonly path: string;
-  readonly #folder: string;
 
-  /** @param name - What it is called in messages, where that is not the folder. */
-  constructor(folder: string, name = folder) {
-    this.#folder = folder;
-    this.path = name;
+  constructor(folder: string) {
+    this.path = folder;
   }
 
   read(name: string, maxBytes: number): Promise<Uint8Array | undefined> {
@@ -92,7 +88,7 @@ export class LayoutFolder implements LayoutFiles {
     const { join } = process.getBuiltinModule("node:path");
     const found: LayoutBlob[] = [];
     for (const algorithm of ["sha256", "sha512"]) {
-      const folder = join(this.#folder, "blobs", algorithm);
+      const folder = join(this.path, "blobs", algorithm);
       let names: readonly string[];
       try {
         names = readdirSync(folder);
@@ -117,8 +113,8 @@ export class LayoutFolder implements LayoutFiles {
     const fs = process.getBuiltinModule("node:fs");
     const { dirname, join } = process.getBuiltinModule("node:path");
     const { randomBytes } = process.getBuiltinModule("node:crypto");
-    const file = join(this.#folder, name);
-    const temporary = join(this.#folder, `.${randomBytes(8).toString("hex")}.tmp`);
+    const file = join(this.path, name);
+    const temporary = join(this.path, `.${randomBytes(8).toString("hex")}.tmp`);
     let fd: number | undefined;
     const failed = (cause: unknown): StorageError =>
       new StorageError(
@@ -159,13 +155,13 @@ export class LayoutFolder implements LayoutFiles {
   writeNow(name: string, text: string): void {
     const { writeFileSync } = process.getBuiltinModule("node:fs");
     const { join } = process.getBuiltinModule("node:path");
-    writeFileSync(join(this.#folder, name), text, { flag: "wx" });
+    writeFileSync(join(this.path, name), text, { flag: "wx" });
   }
 
   delete(name: string): void {
     const { rmSync } = process.getBuiltinModule("node:fs");
     const { join } = process.getBuiltinModule("node:path");
-    rmSync(join(this.#folder, name), { force: true });
+    rmSync(join(this.path, name), { force: true });
   }
 
   /** @returns the file, if it is one and lies within the folder, wherever links lead. */
@@ -173,7 +169,7 @@ export class LayoutFolder implements LayoutFiles {
     const { realpathSync, statSync } = process.getBuiltinModule("node:fs");
     const { join, sep } = process.getBuiltinModule("node:path");
     try {
-      const root = realpathSync(this.#folder);
+      const root = realpathSync(this.path);
       const file = realpathSync(join(root, name));
       return file.startsWith(root + sep) && statSync(file).isFile() ? file : undefined;
     } catch {
@@ -182,7 +178,8 @@ export class LayoutFolder implements LayoutFiles {
   }
 }
 
-function unreadable(name: string, path: string, cause: unknown): InputError {
+/** Says that a file of a layout cannot be read. */
+export function unreadable(name: string, path: string, cause: unknown): InputError {
   return new InputError(
     "FILE_UNREADABLE",
     `${name} in ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? ""})`,

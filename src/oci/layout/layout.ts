@@ -327,8 +327,10 @@ export class ImageLayout implements ContentStore {
 /**
  * Opens an image layout: a folder, or a tar file, of which a tag or a digest may be named: `PATH:TAG`, `PATH@sha256:…`.
  *
+ * A layout in a tar file is only read: what would change it is refused with StorageError `WRITE_FAILED`.
+ *
  * @returns the layout, and the one image in it where none is named.
- * @throws InputError `FILE_NOT_FOUND`, `REFERENCE_MALFORMED`; FormatError `IMAGE_LAYOUT_MALFORMED`.
+ * @throws InputError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `REFERENCE_MALFORMED`; FormatError `IMAGE_LAYOUT_MALFORMED`, `LIMIT_EXCEEDED`.
  */
 export async function openLayout(
   path: string,

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packTar, type TarHeader } from "modern-tar";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { ContentDigest } from "../../../src/oci/content-digest.ts";
 import { createLayout, openLayout } from "../../../src/oci/layout/layout.ts";
 import type { Descriptor } from "../../../src/oci/manifest.ts";
@@ -421,7 +422,7 @@ describe("layouts in tar files", () => {
     });
   });
 
-  test("write nothing outside of their folder", async () => {
+  test("leave nothing behind, whatever names are in them", async () => {
     const marker = join(temporaryFolder(), "escaped");
     const path = await pack([
       ...filesOf(REAL),
@@ -429,9 +430,46 @@ describe("layouts in tar files", () => {
       { header: { name: marker, size: 1 }, body: "x" },
       { header: { name: "blobs/sha256/../../../escaped", size: 1 }, body: "x" },
     ]);
+    vi.stubEnv("TMPDIR", temporaryFolder());
+    const listeners = process.listenerCount("exit");
     const { store } = await openLayout(`${path}:cosign3`);
     expect(await store.resolve("cosign3")).toBeDefined();
     expect(() => readFileSync(marker)).toThrow("ENOENT");
+    expect(readdirSync(tmpdir())).toEqual([]);
+    expect(process.listenerCount("exit")).toBe(listeners);
+    vi.unstubAllEnvs();
+  });
+
+  test("are read where pax headers describe their files, and blobs are no whole number of blocks", async () => {
+    const plain = filesOf(REAL).map(({ header, body }, index) => ({
+      header: { ...header, pax: { comment: "x".repeat(index * 300) } },
+      ...(body !== undefined && { body }),
+    }));
+    const { store } = await openLayout(`${await pack(plain)}:cosign3`);
+    const { store: folderStore } = await openLayout(`${REAL}:cosign3`);
+    const { manifest } = (await store.fetchManifest("cosign3")) ?? {};
+    const blobs = manifest?.kind === "image" ? [manifest.config, ...manifest.layers] : [];
+    expect(blobs.length).toBeGreaterThan(0);
+    for (const blob of blobs) {
+      expect(await store.fetchBlob(blob, 1_000_000)).toEqual(
+        new Uint8Array(await folderStore.fetchBlob(blob, 1_000_000)),
+      );
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of store.openBlob(blob)) chunks.push(chunk);
+      expect(digestOf(Buffer.concat(chunks))).toBe(blob.digest);
+    }
+  });
+
+  test("are only read", async () => {
+    const path = await pack(filesOf(REAL));
+    const before = readFileSync(path);
+    const { store } = await openLayout(`${path}:cosign3`);
+    const { descriptor } = (await store.fetchManifest("cosign3")) ?? {};
+    await expect(store.addEntry(descriptor as Descriptor, { [REF_NAME]: "other" })).rejects.toMatchObject({
+      code: "WRITE_FAILED",
+      message: expect.stringContaining("only read") as string,
+    });
+    expect(readFileSync(path).equals(before)).toBe(true);
   });
 
   test.for([
