@@ -26,7 +26,6 @@ import {
   type Party,
 } from "../support/certificates.ts";
 
-const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 /** These certificates are judged by the clock of the machine. */
 const dates = { notBefore: utcTime("200101000000Z"), notAfter: utcTime("491231000000Z") };
 const pem = (label: string, der: Uint8Array): string =>
@@ -48,8 +47,8 @@ const endEntity = (issuer: Party, purpose: string, ...names: readonly Uint8Array
   });
 const server = endEntity(root, OIDS.serverAuth, dns("service.test"), prim(7, bytes(127, 0, 0, 1)));
 const namedServer = endEntity(root, OIDS.serverAuth, dns("service.test"));
-const client = endEntity(root, CLIENT_AUTH, dns("client.test"));
-const foreignClient = endEntity(otherRoot, CLIENT_AUTH, dns("client.test"));
+const client = endEntity(root, OIDS.clientAuth, dns("client.test"));
+const foreignClient = endEntity(otherRoot, OIDS.clientAuth, dns("client.test"));
 
 /** Starts an HTTPS server that answers with the name of the client's certificate. */
 async function startServer(party: Party, options: ServerOptions = {}): Promise<string> {

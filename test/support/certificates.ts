@@ -103,6 +103,7 @@ export const OIDS = {
   extKeyUsage: "2.5.29.37",
   anyExtendedKeyUsage: "2.5.29.37.0",
   serverAuth: "1.3.6.1.5.5.7.3.1",
+  clientAuth: "1.3.6.1.5.5.7.3.2",
   codeSigning: "1.3.6.1.5.5.7.3.3",
   timeStamping: "1.3.6.1.5.5.7.3.8",
   sctList: "1.3.6.1.4.1.11129.2.4.2",

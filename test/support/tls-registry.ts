@@ -33,9 +33,6 @@ export interface TlsRegistry {
   readonly close: () => void;
 }
 
-/** RFC 5280 §4.2.1.12, id-kp-clientAuth */
-const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
-
 /** Starts a server in front of a registry on loopback, which may want to know its clients. */
 export async function startTlsRegistry(
   registry: string,
@@ -62,7 +59,7 @@ export async function startTlsRegistry(
     ...dates,
     issuer: root,
     keys: ecKeys(),
-    extensions: (usual) => withExtension(usual, extKeyUsage([CLIENT_AUTH])),
+    extensions: (usual) => withExtension(usual, extKeyUsage([OIDS.clientAuth])),
   });
   const ofClients = wantsClient && { ca: pem(root.der), requestCert: true, rejectUnauthorized: true };
   const server = createServer({ cert: pem(leaf.der), key, ...ofClients }, (request, response) => {

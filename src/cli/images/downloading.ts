@@ -9,10 +9,15 @@ import { parseJson, type JsonObject, type JsonValue } from "../../encoding/json.
 import { printableJson } from "../../encoding/printable.ts";
 import { MAX_BUNDLE_BYTES } from "../../limits.ts";
 import type { DownloadedContent, DownloadedImage, DownloadOptions } from "../../oci/download.ts";
-import { LOG_ENTRY_ANNOTATION, SIGNATURE_ANNOTATION, TIMESTAMP_ANNOTATION } from "../../oci/media-types.ts";
+import {
+  CERTIFICATE_ANNOTATION,
+  CHAIN_ANNOTATION,
+  LOG_ENTRY_ANNOTATION,
+  SIGNATURE_ANNOTATION,
+  TIMESTAMP_ANNOTATION,
+} from "../../oci/media-types.ts";
 import { RESULT_VERSION } from "../../report/json.ts";
 import { parseCertificatesPem } from "../../x509/certificate.ts";
-import { CERTIFICATE_ANNOTATION, CHAIN_ANNOTATION } from "../../oci/media-types.ts";
 import { trace, warn, type Context } from "../context.ts";
 import type { Flag, Flags } from "../flags.ts";
 import { openRegistry, readAttachmentLimit, REGISTRY_FLAGS } from "./registry-flags.ts";
