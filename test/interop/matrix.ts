@@ -234,7 +234,9 @@ async function sign(
     ...(!(signer === "cosign" && one.key === "ed25519") && { trustedRoot: stack.trustedRoot }),
     signer: person === undefined ? { key: join(work, `${one.key}.key`) } : { identityToken: token },
     ...(one.algorithm !== undefined && { algorithm: one.algorithm }),
-    ...(type !== undefined && { predicate: { type, file: writePredicate(type, work) } }),
+    ...(type !== undefined && {
+      predicate: { type, file: writePredicate(type, join(work, `${slug}.predicate.json`)) },
+    }),
     bundle,
     artifact,
   });
@@ -257,9 +259,8 @@ async function sign(
   };
 }
 
-/** Writes a predicate that its type allows. */
-function writePredicate(type: string, work: string): string {
-  const file = join(work, `predicate-${type.replaceAll(/[^a-z0-9]+/g, "-")}.json`);
+/** Writes a predicate that its type allows to `file`, which is of one row: others are read at the same time. */
+function writePredicate(type: string, file: string): string {
   const builds = {
     buildDefinition: { buildType: "https://example.com/build/v1", externalParameters: {} },
     runDetails: { builder: { id: "https://example.com/builder" } },

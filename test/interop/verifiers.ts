@@ -40,6 +40,15 @@ export interface Surroundings {
 export function makeVerifiers({ cli, library, bin, cwd, home }: Surroundings): Verifiers {
   const run = (program: string, args: readonly string[], env = {}): Promise<Outcome> =>
     runProgram(program, args, { cwd, home, env });
+  const written = new Map<string, string>();
+  /** Writes a trusted root in one line, as gh reads it, once: a second time would empty the file under a gh that reads it. */
+  const writeLines = (trustedRoot: string): string => {
+    const lines = written.get(trustedRoot) ?? join(cwd, `trusted-root-${written.size}.jsonl`);
+    if (!written.has(trustedRoot))
+      writeFileSync(lines, `${JSON.stringify(JSON.parse(readFileSync(trustedRoot, "utf8")))}\n`);
+    written.set(trustedRoot, lines);
+    return lines;
+  };
   return {
     cli: async (question) => readOutcome(await run(process.execPath, [cli, ...verifyArguments(question)])),
     library: (question) => askLibrary(library, question),
@@ -73,8 +82,7 @@ export function makeVerifiers({ cli, library, bin, cwd, home }: Surroundings): V
       // It knows attestations of GitHub's workflows only, and takes their certificates for granted.
       if ("key" in signer || type === undefined || trustedRoot === undefined) return undefined;
       if (!signer.issuer.replace(/\/$/, "").endsWith("/github") || !existsSync(join(bin, "gh"))) return undefined;
-      const lines = join(cwd, `${trustedRoot.replaceAll(/[^a-z0-9]+/gi, "-")}.jsonl`);
-      writeFileSync(lines, `${JSON.stringify(JSON.parse(readFileSync(trustedRoot, "utf8")))}\n`);
+      const lines = writeLines(trustedRoot);
       const outcome = await run(
         join(bin, "gh"),
         [
